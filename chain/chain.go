@@ -6,18 +6,11 @@ import (
 	"context"
 	"iter"
 	"log/slog"
-	"math/big"
 	"time"
 
 	"iod/key"
 	"iod/metadata"
 )
-
-// Hash is a 32-byte block, extrinsic or code hash. It prints as 0x-hex.
-type Hash [32]byte
-
-// Planck is an amount of the chain's smallest unit.
-type Planck struct{ v big.Int }
 
 // Options tells Dial what to connect to.
 type Options struct {
@@ -27,6 +20,11 @@ type Options struct {
 	Log       *slog.Logger // nil: silent
 	// KeepAlive is how long a quiet WebSocket connection is left alone before it is pinged. Zero means one minute.
 	KeepAlive time.Duration
+	// Timeout bounds the wait for any one answer of a node, connecting included; an endpoint that exceeds it is left for
+	// the next. Zero means 20 seconds.
+	Timeout time.Duration
+	// MaxAnswer bounds one answer of a node in bytes. Zero means 32 MiB.
+	MaxAnswer int64
 }
 
 // Client is a connection to a chain through any of several endpoints. It is safe for concurrent use.
@@ -75,6 +73,25 @@ type KeyValue struct {
 	Value []byte
 }
 
+// WaitFinalised returns the view at the canonical block of that number as soon as it is finalised. It subscribes to finalised
+// heads only while it waits.
+func (c *Client) WaitFinalised(ctx context.Context, number uint32) (*Block, error) {
+	panic("chain: to be written")
+}
+
+// Probe asks a node for the least that proves that it answers.
+func (c *Client) Probe(ctx context.Context) error { panic("chain: to be written") }
+
+// Properties are what a chain says about its token and addresses; absent ones have Substrate's defaults.
+type Properties struct {
+	SS58Prefix    uint16 // 42 when the chain does not say
+	TokenDecimals uint8  // at most 38
+	TokenSymbol   string // printable, at most 16 bytes
+}
+
+// Properties returns the chain's properties, asked once.
+func (c *Client) Properties(ctx context.Context) (Properties, error) { panic("chain: to be written") }
+
 // StorageChange says what some watched keys hold as of a best block.
 type StorageChange struct {
 	Block   Hash
@@ -121,6 +138,9 @@ func (b *Block) Call(ctx context.Context, method string, params []byte) ([]byte,
 
 // Events reads and decodes the events of the block.
 func (b *Block) Events(ctx context.Context) ([]metadata.Event, error) { panic("chain: to be written") }
+
+// RawEvents returns the undecoded value of System.Events at the block. Blocks from FollowFinalised hold it already.
+func (b *Block) RawEvents(ctx context.Context) ([]byte, error) { panic("chain: to be written") }
 
 // Extrinsics returns the raw extrinsics of the block, each without its length prefix.
 func (b *Block) Extrinsics(ctx context.Context) ([][]byte, error) { panic("chain: to be written") }
