@@ -1,7 +1,38 @@
 // Package key holds the keys and identifiers of iod as types: accounts of a Substrate chain in the
 // three signature schemes, their SS58 addresses and peaq DIDs, and the node keys of the overlay.
 // Secret keys can be neither printed nor compared by accident.
+//
+// # Addresses
+//
+// An SS58 address is the base58 text of
+//
+//	prefix (1 or 2 bytes) ‖ account id (32 bytes) ‖ checksum (2 bytes)
+//
+// where the checksum is the first two bytes of blake2b-512("SS58PRE" ‖ prefix ‖ account id). Prefixes 0 to 63
+// take one byte. Prefixes 64 to 16383 take two: with the bits of the prefix written 00hhhhhh llllllll,
+//
+//	01llllll llhhhhhh   (the upper six l bits in the first byte, the lower two at the top of the second)
+//
+// # Secret URIs
+//
+//	[phrase | 0x-hex seed] { //hard | /soft } [ ///password ]
+//
+// A phrase is 12 to 24 words of BIP-39. Substrate takes the seed from the phrase's entropy instead of its text:
+// the first 32 bytes of PBKDF2-HMAC-SHA512(entropy, "mnemonic" ‖ password, 2048 rounds). A junction of digits
+// stands for its number (u64, little-endian), any other for its SCALE string; both are padded with zeros to the
+// 32 bytes of a chain code, or hashed with blake2-256 when they are longer.
+//
+// # Honesty about memory
+//
+// Buffers that held a seed, a passphrase's key or a decrypted file are overwritten after use. The garbage
+// collector may still have copied a stack that held one, and a Pair keeps its secret as long as it lives.
 package key
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+)
 
 // Scheme is a signature scheme. Its number is the index of the variant in the runtime's
 // MultiSignature and MultiSigner enums.
@@ -14,122 +45,115 @@ const (
 	Ecdsa                 // 33-byte public key, 65-byte recoverable signature over blake2-256
 )
 
-// AccountID is the 32-byte id of an account on the chain: the public key for ed25519 and sr25519,
-// its blake2-256 hash for ecdsa.
-type AccountID [32]byte
+// ErrScheme says that a scheme is none of Ed25519, Sr25519 and Ecdsa.
+var ErrScheme = errors.New("unknown signature scheme (there are sr25519, ed25519 and ecdsa)")
 
-// String returns the SS58 address with the generic prefix 42.
-func (a AccountID) String() string { panic("key: to be written") }
-
-// SS58 returns the address under the given network prefix.
-func (a AccountID) SS58(prefix uint16) string { panic("key: to be written") }
-
-// DID returns "did:peaq:" followed by the SS58 address with prefix 42.
-func (a AccountID) DID() string { panic("key: to be written") }
-
-// MarshalText returns the SS58 address, so that JSON and flags show accounts as addresses.
-func (a AccountID) MarshalText() ([]byte, error) { panic("key: to be written") }
-
-// UnmarshalText reads what ParseAccount reads.
-func (a *AccountID) UnmarshalText(text []byte) error { panic("key: to be written") }
-
-// ParseAccount reads an SS58 address of any prefix, a 0x-prefixed account id of 32 bytes, or a peaq DID.
-func ParseAccount(s string) (AccountID, error) { panic("key: to be written") }
-
-// ParseDID reads a peaq DID whose id is an SS58 address, 0x-hex, or a decimal number.
-func ParseDID(s string) (AccountID, error) { panic("key: to be written") }
-
-// NodeID is the public ed25519 key of an overlay node.
-type NodeID [32]byte
-
-// String returns the 52 characters of lower-case Crockford base32.
-func (n NodeID) String() string { panic("key: to be written") }
-
-// MarshalText is String.
-func (n NodeID) MarshalText() ([]byte, error) { panic("key: to be written") }
-
-// UnmarshalText reads what ParseNodeID reads.
-func (n *NodeID) UnmarshalText(text []byte) error { panic("key: to be written") }
-
-// ParseNodeID reads the form that String writes.
-func ParseNodeID(s string) (NodeID, error) { panic("key: to be written") }
-
-// NodeKey is the secret ed25519 key of an overlay node.
-type NodeKey struct{ seed [32]byte }
-
-// NewNodeKey makes a fresh random node key.
-func NewNodeKey() NodeKey { panic("key: to be written") }
-
-// NodeKeyFromSeed makes the node key of a 32-byte seed.
-func NodeKeyFromSeed(seed [32]byte) NodeKey { panic("key: to be written") }
-
-// Seed returns the secret seed; keep it out of logs.
-func (k NodeKey) Seed() [32]byte { return k.seed }
-
-// ID returns the public half.
-func (k NodeKey) ID() NodeID { panic("key: to be written") }
-
-// Public is a public key with its scheme.
-type Public struct {
-	scheme Scheme
-	b      [33]byte
+// String returns "ed25519", "sr25519" or "ecdsa", as wallets write it.
+func (s Scheme) String() string {
+	switch s {
+	case Ed25519:
+		return "ed25519"
+	case Sr25519:
+		return "sr25519"
+	case Ecdsa:
+		return "ecdsa"
+	}
+	return fmt.Sprintf("Scheme(%d)", uint8(s))
 }
 
-// NewPublic checks the length (and that it is a point of the curve) and returns the public key.
-func NewPublic(s Scheme, b []byte) (Public, error) { panic("key: to be written") }
-
-// Scheme returns the signature scheme.
-func (p Public) Scheme() Scheme { return p.scheme }
-
-// Bytes returns the 32 or 33 bytes of the key.
-func (p Public) Bytes() []byte { panic("key: to be written") }
-
-// Account returns the account id that the key controls.
-func (p Public) Account() AccountID { panic("key: to be written") }
-
-// Verify reports whether sig is a signature of message (unhashed) by p.
-func (p Public) Verify(message []byte, sig Signature) bool { panic("key: to be written") }
-
-// Signature is a signature with its scheme.
-type Signature struct {
-	Scheme Scheme
-	b      [65]byte
+// ParseScheme reads what String writes.
+func ParseScheme(s string) (Scheme, error) {
+	for _, known := range []Scheme{Ed25519, Sr25519, Ecdsa} {
+		if s == known.String() {
+			return known, nil
+		}
+	}
+	return 0, fmt.Errorf("scheme %.20q: %w", s, ErrScheme)
 }
 
-// NewSignature checks the length: 64 bytes, 65 for ecdsa.
-func NewSignature(s Scheme, b []byte) (Signature, error) { panic("key: to be written") }
+// MarshalText returns String, and an error for a number that is no scheme.
+func (s Scheme) MarshalText() ([]byte, error) {
+	if s > Ecdsa {
+		return nil, fmt.Errorf("scheme %d: %w", uint8(s), ErrScheme)
+	}
+	return []byte(s.String()), nil
+}
 
-// Bytes returns the 64 or 65 bytes.
-func (s Signature) Bytes() []byte { panic("key: to be written") }
+// UnmarshalText reads what ParseScheme reads.
+func (s *Scheme) UnmarshalText(text []byte) error {
+	parsed, err := ParseScheme(string(text))
+	if err == nil {
+		*s = parsed
+	}
+	return err
+}
 
-// Pair is an account's key pair. Printing one in any verb shows its address only.
+// PublicSize returns the length of a public key in bytes, 0 for an unknown scheme.
+func (s Scheme) PublicSize() int {
+	switch s {
+	case Ed25519, Sr25519:
+		return 32
+	case Ecdsa:
+		return 33
+	}
+	return 0
+}
+
+// SignatureSize returns the length of a signature in bytes, 0 for an unknown scheme.
+func (s Scheme) SignatureSize() int {
+	switch s {
+	case Ed25519, Sr25519:
+		return 64
+	case Ecdsa:
+		return 65
+	}
+	return 0
+}
+
+// signer is the secret half of a pair in one scheme. Implementations are pointers: a value that is printed inside
+// another's unexported field then shows an address in memory, never its bytes.
+type signer interface {
+	sign(message []byte) (Signature, error)
+	public() Public
+	// root returns the 32 secret bytes that define the key, the same whichever way the key was made.
+	root() [32]byte
+	// export returns the secret as a wallet's PKCS #8 holds it.
+	export() []byte
+}
+
+// Pair is an account's key pair. Printing one in any verb, logging it or marshalling it shows its address only.
 type Pair struct {
-	secret any
-	public Public
+	_      [0]func() // not comparable
+	secret signer
+	pub    Public
 }
 
-// Generate makes a new pair and the 12-word phrase that it comes from.
-func Generate(s Scheme) (*Pair, string, error) { panic("key: to be written") }
-
-// FromURI derives a pair from a secret URI: phrase or 0x-hex seed, //hard and /soft junctions, ///password.
-// An empty phrase stands for the well-known development phrase.
-func FromURI(s Scheme, uri string) (*Pair, error) { panic("key: to be written") }
+func newPair(s signer) *Pair { return &Pair{secret: s, pub: s.public()} }
 
 // Public returns the public half.
-func (p *Pair) Public() Public { return p.public }
+func (p *Pair) Public() Public { return p.pub }
+
+// Scheme returns the signature scheme.
+func (p *Pair) Scheme() Scheme { return p.pub.scheme }
 
 // Account returns the account id.
-func (p *Pair) Account() AccountID { panic("key: to be written") }
+func (p *Pair) Account() AccountID { return p.pub.Account() }
 
 // Sign signs message (unhashed).
-func (p *Pair) Sign(message []byte) (Signature, error) { panic("key: to be written") }
+func (p *Pair) Sign(message []byte) (Signature, error) { return p.secret.sign(message) }
 
-// NodeKey derives the pair's overlay node key from its secret, one way:
-// the node key reveals nothing of the account's secret.
-func (p *Pair) NodeKey() NodeKey { panic("key: to be written") }
+// Format writes the address, whatever the verb.
+func (p Pair) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(p.label())) }
 
-// Load reads a pair from a key file (see Save) or, when source is not the name of a file, from a secret URI.
-// passphrase is asked only for an encrypted file. A file that others may read is refused.
-func Load(source string, s Scheme, passphrase func() (string, error)) (*Pair, error) {
-	panic("key: to be written")
+// LogValue is the address.
+func (p Pair) LogValue() slog.Value { return slog.StringValue(p.label()) }
+
+// MarshalText returns the address: text and JSON never hold the secret. Save writes key files.
+func (p Pair) MarshalText() ([]byte, error) { return []byte(p.label()), nil }
+
+func (p *Pair) label() string {
+	if p.secret == nil {
+		return "no key"
+	}
+	return p.Account().String()
 }
