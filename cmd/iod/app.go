@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"iod/chain"
+	"iod/key"
+)
+
+const defaultRPC = "ws://127.0.0.1:9944"
+
+// app is what every subcommand shares: streams, environment and the global flags.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	env      func(string) string
+
+	rpc     []string
+	keyFlag string
+	scheme  string
+	output  string
+	verbose bool
+}
+
+// command builds the whole tree of subcommands.
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "iod",
+		Short: "Share live data of your devices with people whom you choose, and find and receive theirs",
+		Long: `iod is the Internet of Data. A device describes its streams in one file and publishes them under its
+DID on the peaq network; anyone can find them; its owner grants and revokes access on the chain from
+anywhere; the data travels end to end encrypted between public keys, past relays that see nothing.`,
+		Example:       "  iod demo                       the whole story on this machine\n  iod key new --out device.key   then: iod device init",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return a.checkGlobals()
+		},
+	}
+	f := root.PersistentFlags()
+	f.StringArrayVar(&a.rpc, "rpc", nil, "chain endpoint, ws(s):// or http(s)://; repeatable, in order of preference (IOD_RPC; default "+defaultRPC+")")
+	f.StringVar(&a.keyFlag, "key", "", "key file or secret URI to act as (IOD_KEY)")
+	f.StringVar(&a.scheme, "scheme", "sr25519", "signature scheme of a secret URI: sr25519, ed25519, ecdsa")
+	f.StringVarP(&a.output, "output", "o", "text", "text or json (one object per line for lists)")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what happens to standard error")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(err) })
+	root.AddCommand(a.subcommands()...)
+	root.CompletionOptions.HiddenDefaultCmd = false
+	wrapArgs(root)
+	return root
+}
+
+// wrapArgs makes every complaint about arguments a usage error.
+func wrapArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usage(fmt.Errorf("%w\nusage: %s", err, c.UseLine()))
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		wrapArgs(sub)
+	}
+}
+
+func (a *app) checkGlobals() error {
+	if a.output != "text" && a.output != "json" {
+		return usage(fmt.Errorf("output %q is neither text nor json", a.output))
+	}
+	_, err := a.keyScheme()
+	return err
+}
+
+func (a *app) keyScheme() (key.Scheme, error) {
+	s, err := key.ParseScheme(a.scheme)
+	if err != nil {
+		return 0, usage(err)
+	}
+	return s, nil
+}
+
+// json reports whether machines read the output.
+func (a *app) json() bool { return a.output == "json" }
+
+// print writes v as one JSON line for machines, or text for people.
+func (a *app) print(v any, text string, args ...any) error {
+	if a.json() {
+		return json.NewEncoder(a.out).Encode(v)
+	}
+	_, err := fmt.Fprintf(a.out, text, args...)
+	return err
+}
+
+// note tells people something beside the result, on standard error.
+func (a *app) note(text string, args ...any) {
+	if !a.json() {
+		fmt.Fprintf(a.err, text+"\n", args...)
+	}
+}
+
+// log returns the logger: warnings and errors, everything with -v; JSON lines with -o json.
+func (a *app) log() *slog.Logger {
+	level := slog.LevelWarn
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	return a.logAt(level)
+}
+
+// serviceLog is log for commands that stay: they tell what happens without -v.
+func (a *app) serviceLog() *slog.Logger {
+	if a.verbose {
+		return a.logAt(slog.LevelDebug)
+	}
+	return a.logAt(slog.LevelInfo)
+}
+
+func (a *app) logAt(level slog.Level) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if a.json() {
+		return slog.New(slog.NewJSONHandler(a.err, o))
+	}
+	return slog.New(slog.NewTextHandler(a.err, o))
+}
+
+// endpoints returns --rpc, else IOD_RPC (comma separated), else those given, else the local default.
+func (a *app) endpoints(others ...string) []string {
+	if len(a.rpc) > 0 {
+		return a.rpc
+	}
+	if env := a.env("IOD_RPC"); env != "" {
+		return strings.FieldsFunc(env, func(r rune) bool { return r == ',' || r == ' ' })
+	}
+	if len(others) > 0 {
+		return others
+	}
+	return []string{defaultRPC}
+}
+
+// dial connects to the chain.
+func (a *app) dial(ctx context.Context, others ...string) (*chain.Client, error) {
+	return chain.Dial(ctx, chain.Options{Endpoints: a.endpoints(others...), Cache: cacheDir(), Log: a.log()})
+}
+
+// cacheDir is where metadata of chains is kept between runs; empty when the system names no such place.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "iod")
+}
+
+// keyPair loads the key that the command acts as: --key, else IOD_KEY, else the one given.
+func (a *app) keyPair(other string) (*key.Pair, error) {
+	scheme, err := a.keyScheme()
+	if err != nil {
+		return nil, err
+	}
+	source := a.keyFlag
+	if source == "" {
+		source = a.env("IOD_KEY")
+	} else if strings.Contains(source, " ") || strings.HasPrefix(source, "0x") {
+		a.note("warning: a secret in the arguments is seen by everyone on this machine; put it in a file of mode 0600, or in IOD_KEY")
+	}
+	if source == "" {
+		source = other
+	}
+	if source == "" {
+		return nil, hint(usage(errors.New("no key is given to act as")),
+			"give --key FILE or set IOD_KEY; make a key with: iod key new --out my.key")
+	}
+	return key.Load(source, scheme, a.passphrase)
+}
+
+// passphrase takes the passphrase of an encrypted key file from IOD_PASSPHRASE, else from the terminal.
+func (a *app) passphrase() (string, error) { return a.askPassphrase("passphrase of the key: ") }
+
+func (a *app) askPassphrase(prompt string) (string, error) {
+	if p := a.env("IOD_PASSPHRASE"); p != "" {
+		return p, nil
+	}
+	f, ok := a.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return "", hint(errors.New("the key file is encrypted and there is no terminal to ask for its passphrase"),
+			"set IOD_PASSPHRASE")
+	}
+	fmt.Fprint(a.err, prompt)
+	b, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprintln(a.err)
+	if err != nil {
+		return "", fmt.Errorf("read passphrase: %w", err)
+	}
+	return string(b), nil
+}
+
+// terminalWidth returns the width of standard output, or 0 when it is no terminal.
+func (a *app) terminalWidth() int {
+	f, ok := a.out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	w, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return w
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"iod/chain"
+	"iod/devchain"
+	"iod/metadata"
+)
+
+func (a *app) chainCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "chain",
+		Short: "Run a development chain, or look at the events of any chain",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.chainDev(), a.chainEvents())
+	return c
+}
+
+func (a *app) chainDev() *cobra.Command {
+	var listen, dir string
+	var o devchain.Options
+	var lag uint32
+	c := &cobra.Command{
+		Use:   "dev",
+		Short: "Run the embedded development chain: peaq's pallets, endowed accounts, no setup",
+		Long: `Speaks the JSON-RPC of a peaq node over HTTP and WebSocket, so that iod, the polkadot.js API and its apps work with
+it. The accounts //Alice to //Ferdie are endowed. Never expose it: anyone can spend from them.`,
+		Example: "  iod chain dev\n  iod chain dev --block-time 6s --finality-lag 2 --dir ./chain",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ln, err := net.Listen("tcp", listen)
+			if err != nil {
+				return hint(fmt.Errorf("development chain: %w", err), "choose a free address with --listen HOST:PORT")
+			}
+			defer ln.Close()
+			o.Dir, o.FinalityLag, o.Log = dir, lag, a.serviceLog()
+			ch, err := devchain.New(o)
+			if err != nil {
+				return err
+			}
+			url := "ws://" + ln.Addr().String()
+			if err := a.print(map[string]string{"rpc": url}, "rpc  %s\n", url); err != nil {
+				return err
+			}
+			serveErr := ch.Serve(c.Context(), ln)
+			if err := ch.Close(); serveErr == nil {
+				serveErr = err
+			}
+			return serveErr
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:9944", "address to listen on")
+	c.Flags().StringVar(&dir, "dir", "", "directory that keeps the chain; empty: memory only")
+	c.Flags().DurationVar(&o.BlockTime, "block-time", 0, "time between blocks; 0: a block at once for each transaction")
+	c.Flags().Uint32Var(&lag, "finality-lag", 0, "blocks by which finality trails the best block")
+	return c
+}
+
+func (a *app) chainEvents() *cobra.Command {
+	var from, to int64
+	c := &cobra.Command{
+		Use:   "events",
+		Short: "Print every event of finalised blocks, decoded from metadata, one JSON object a line",
+		Long: `Follows the finalised chain from block --from; ends after --to, or goes on as blocks are finalised. Byte strings are
+0x-hex, integers beyond 53 bits are decimal strings.`,
+		Example: "  iod chain events --from 0 | jq 'select(.pallet==\"PeaqDid\")'",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if from < 0 || from > 1<<32-1 || to > 1<<32-1 || (to >= 0 && to < from) {
+				return usage(fmt.Errorf("block range %d to %d is empty or out of range", from, to))
+			}
+			cl, err := a.dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer cl.Close()
+			return a.printEvents(c.Context(), cl, uint32(from), to)
+		},
+	}
+	c.Flags().Int64Var(&from, "from", 0, "first block")
+	c.Flags().Int64Var(&to, "to", -1, "last block; without it, go on for ever")
+	return c
+}
+
+func (a *app) printEvents(ctx context.Context, cl *chain.Client, from uint32, to int64) error {
+	enc := json.NewEncoder(a.out)
+	for b, err := range cl.FollowFinalised(ctx, from) {
+		if err != nil {
+			return err
+		}
+		if to >= 0 && int64(b.Number) > to {
+			return nil
+		}
+		events, err := b.Events(ctx)
+		if err != nil {
+			return fmt.Errorf("events of block %d: %w", b.Number, err)
+		}
+		for _, e := range events {
+			if err := enc.Encode(eventView(b.Number, e)); err != nil {
+				return err
+			}
+		}
+		if int64(b.Number) == to {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// event is one line of `iod chain events`.
+type event struct {
+	Block  uint32 `json:"block"`
+	Phase  any    `json:"phase"`
+	Pallet string `json:"pallet"`
+	Name   string `json:"name"`
+	Fields any    `json:"fields"`
+}
+
+func eventView(block uint32, e metadata.Event) event {
+	v := event{Block: block, Pallet: e.Pallet, Name: e.Name, Fields: metadata.JSON(e.Fields)}
+	switch e.Phase.Kind {
+	case metadata.ApplyExtrinsic:
+		v.Phase = map[string]uint32{"extrinsic": e.Phase.Extrinsic}
+	case metadata.Finalization:
+		v.Phase = "finalization"
+	default:
+		v.Phase = "initialization"
+	}
+	return v
+}
+
+// shortly bounds what must be answered soon.
+func shortly(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 30*time.Second)
+}

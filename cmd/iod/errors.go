@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of iod.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2 // wrong usage or configuration
+	exitRefused     = 3 // access is not granted
+	exitUnreachable = 4 // chain, relay or device cannot be reached
+)
+
+// fault is an error that says how iod exits and what to do next.
+type fault struct {
+	err  error
+	code int
+	hint string
+}
+
+func (f *fault) Error() string { return f.err.Error() }
+func (f *fault) Unwrap() error { return f.err }
+
+// usage marks err as the caller's mistake.
+func usage(err error) error { return &fault{err: err, code: exitUsage} }
+
+// refused marks err as a refusal.
+func refused(err error) error { return &fault{err: err, code: exitRefused} }
+
+// unreachable marks err as a failure to reach something.
+func unreachable(err error) error { return &fault{err: err, code: exitUnreachable} }
+
+// hint adds what to do next.
+func hint(err error, next string, args ...any) error {
+	return &fault{err: err, hint: fmt.Sprintf(next, args...)}
+}
+
+// diagnose finds the exit code and the hints in an error and what it wraps; known errors of the packages below
+// that carry none are given theirs.
+func diagnose(err error) (code int, hints []string) {
+	code = exitFailed
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		f, ok := e.(*fault)
+		if !ok {
+			continue
+		}
+		if f.code != 0 && code == exitFailed {
+			code = f.code
+		}
+		if f.hint != "" {
+			hints = append(hints, f.hint)
+		}
+	}
+	if knownCode, next := known(err); len(hints) == 0 && next != "" {
+		hints = append(hints, next)
+		if code == exitFailed {
+			code = knownCode
+		}
+	} else if code == exitFailed && knownCode != 0 {
+		code = knownCode
+	}
+	return code, hints
+}
+
+// report tells the user of err and returns the exit code.
+func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
+	if err == nil || (ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+		return exitDone
+	}
+	code, hints := diagnose(err)
+	if a.json() {
+		line := map[string]any{"error": err.Error(), "code": code}
+		if len(hints) > 0 {
+			line["hint"] = strings.Join(hints, "; ")
+		}
+		json.NewEncoder(a.err).Encode(line)
+		return code
+	}
+	fmt.Fprintf(a.err, "iod: %v\n", err)
+	for _, h := range hints {
+		fmt.Fprintf(a.err, "  → %s\n", h)
+	}
+	if code == exitUsage && len(hints) == 0 && cmd != nil {
+		fmt.Fprintf(a.err, "  → help: %s --help\n", cmd.CommandPath())
+	}
+	return code
+}

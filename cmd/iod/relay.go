@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"iod/key"
+	"iod/overlay"
+)
+
+func (a *app) relayCommand() *cobra.Command {
+	var listen, advertise, keyFile string
+	c := &cobra.Command{
+		Use:   "relay",
+		Short: "Run a relay: join devices and consumers that both dial out",
+		Long: `A relay is a node with a public address. Devices keep one connection to it; consumers ask it for a device by its
+public key; it splices the two and sees ciphertext only. It prints the address that devices put into their
+manifest: tls://host:port/<node id>.`,
+		Example: "  iod relay --listen 0.0.0.0:7777 --advertise relay.example:7777",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			nk, err := a.relayKey(keyFile)
+			if err != nil {
+				return err
+			}
+			ln, err := net.Listen("tcp", listen)
+			if err != nil {
+				return hint(fmt.Errorf("relay: %w", err), "choose a free address with --listen HOST:PORT")
+			}
+			defer ln.Close()
+			if advertise == "" {
+				advertise = ln.Addr().String()
+			}
+			r, err := overlay.NewRelay(overlay.RelayOptions{Key: nk, Advertise: advertise, Log: a.serviceLog()})
+			if err != nil {
+				return err
+			}
+			addr := overlay.RelayAddr{Host: advertise, ID: nk.ID()}
+			if err := a.print(map[string]string{"relay": addr.String(), "listen": ln.Addr().String()}, "relay   %s\nlisten  %s\n", addr, ln.Addr()); err != nil {
+				return err
+			}
+			return r.Serve(c.Context(), ln)
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:7777", "address to listen on; beyond loopback only if you say so, as 0.0.0.0:7777")
+	c.Flags().StringVar(&advertise, "advertise", "", "host:port under which others reach it; by default the address it listens on")
+	c.Flags().StringVar(&keyFile, "node-key", "relay.key", "file of the relay's key, made when absent; its public half is part of the address")
+	return c
+}
+
+// relayKey loads or makes the relay's key: an account key of which only the node key is used.
+func (a *app) relayKey(file string) (key.NodeKey, error) {
+	p, err := a.loadOrMakeKey(file)
+	if err != nil {
+		return key.NodeKey{}, err
+	}
+	return p.NodeKey(), nil
+}

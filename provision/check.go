@@ -1,0 +1,316 @@
+package provision
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"iod/document"
+	"iod/key"
+	"iod/mqtt"
+	"iod/overlay"
+)
+
+// Defaults and bounds of the manifest.
+const (
+	defaultLease = 10 * time.Minute
+	maxLease     = 24 * time.Hour
+	defaultHeals = 12
+	maxStreams   = 64
+	maxPrograms  = 64
+	maxRelays    = 8
+	maxText      = 256
+)
+
+var (
+	streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	fieldName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+	decimal    = regexp.MustCompile(`^(0|[1-9][0-9]{0,20})(\.[0-9]{1,18})?$`)
+	periodForm = regexp.MustCompile(`^([1-9][0-9]{0,5})(m|h|d|w)$`)
+	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+// kinds are the kinds of stream.
+var kinds = []string{"mqtt", "http", "rtsp", "tcp", "udp"}
+
+// checker collects the mistakes of a manifest that has the right keys.
+type checker struct {
+	at       positions
+	dir      string
+	problems []Problem
+}
+
+func (c *checker) complain(path, format string, args ...any) {
+	where := c.at.find(path)
+	c.problems = append(c.problems, Problem{where.line, where.column, fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) manifest(f *manifestFile) *Manifest {
+	m := &Manifest{Dir: c.dir, RPC: f.RPC, Key: c.file(f.Key), State: c.file(f.State)}
+	if f.State == "" {
+		m.State = c.file(".iod")
+	}
+	for i, u := range f.RPC {
+		c.endpoint(fmt.Sprintf("rpc[%d]", i), u)
+	}
+	if f.Key == "" {
+		c.complain("key", "key is missing: name the device's key file, as made by: iod key new --out device.key")
+	}
+	if f.Owner != "" {
+		id, err := key.ParseAccount(f.Owner)
+		if err != nil {
+			c.complain("owner", "owner: %v", err)
+		}
+		m.Owner = &id
+	}
+	m.Device = c.device(&f.Device)
+	m.MaxHeals = defaultHeals
+	if f.Device.Heals != nil {
+		m.MaxHeals = *f.Device.Heals
+		if m.MaxHeals < 0 || m.MaxHeals > 3600 {
+			c.complain("device.heals_per_hour", "heals_per_hour = %d is not between 0 and 3600", m.MaxHeals)
+		}
+	}
+	m.Lease = c.lease(f.Access.Lease)
+	m.Relays = c.relays(f.Overlay.Relays, len(f.Stream) > 0)
+	m.Streams = c.streams(f.Stream)
+	m.Programs = c.programs(f.Program)
+	return m
+}
+
+// file makes a path absolute; a secret URI stays as it is.
+func (c *checker) file(path string) string {
+	if path == "" || filepath.IsAbs(path) || strings.HasPrefix(path, "//") || strings.HasPrefix(path, "0x") || strings.Contains(path, " ") {
+		return path
+	}
+	return filepath.Join(c.dir, path)
+}
+
+func (c *checker) endpoint(path, s string) {
+	u, err := url.Parse(s)
+	if err != nil {
+		c.complain(path, "rpc: not a URL")
+		return
+	}
+	if !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) || u.Host == "" {
+		c.complain(path, "rpc: %q is not of the form wss://host or ws://, https://, http://host:port", u.Redacted())
+	}
+}
+
+func (c *checker) device(f *deviceFile) DeviceInfo {
+	d := DeviceInfo{DataType: f.DataType, Location: f.Location, PricePin: f.PricePin, PriceAccess: f.PriceAccess, ValidFor: f.ValidFor}
+	c.text("device.data_type", "data_type", f.DataType)
+	c.text("device.location", "location", f.Location)
+	if f.DataType == "" {
+		c.complain("device.data_type", "data_type is missing in [device]: say what the device measures, as in \"weather\"")
+	}
+	c.location(f.Location)
+	c.price("device.price_pin", "price_pin", f.PricePin)
+	c.price("device.price_access", "price_access", f.PriceAccess)
+	for _, name := range slices.Sorted(maps.Keys(f.Additional)) {
+		path := "device.additional." + name
+		if !fieldName.MatchString(name) || reserved(name) {
+			c.complain(path, "additional field %q: names are 1 to 64 letters, digits, dots, hyphens or underscores, and none of iod's own", name)
+		}
+		data, err := json.Marshal(f.Additional[name])
+		if err != nil || len(data) > 4096 {
+			c.complain(path, "additional field %q: the value must be text, a number, a boolean or a list or table of these, at most 4096 bytes as JSON", name)
+		}
+		d.Additional = append(d.Additional, Additional{name, string(data)})
+	}
+	return d
+}
+
+// reserved reports whether a field name has a meaning of its own in a document.
+func reserved(name string) bool {
+	switch name {
+	case "data_type", "location", "price_access", "price_pin", "mqtt_topic":
+		return true
+	}
+	return strings.HasPrefix(name, "iod_") || strings.HasPrefix(name, "staex_")
+}
+
+// location refuses what looks like coordinates and is none.
+func (c *checker) location(s string) {
+	lat, lon, ok := strings.Cut(s, ",")
+	if !ok {
+		return
+	}
+	a, err1 := strconv.ParseFloat(strings.TrimSpace(lat), 64)
+	b, err2 := strconv.ParseFloat(strings.TrimSpace(lon), 64)
+	if err1 != nil || err2 != nil {
+		return // a name with a comma
+	}
+	if !(math.Abs(a) <= 90) || !(math.Abs(b) <= 180) {
+		c.complain("device.location", "location %q: latitude is -90 to 90, longitude -180 to 180, in that order", s)
+	}
+}
+
+func (c *checker) price(path, name, s string) {
+	if s != "" && !decimal.MatchString(s) {
+		c.complain(path, "%s = %q is not a decimal number of at most 18 fractional digits, such as \"42.5\"", name, s)
+	}
+}
+
+func (c *checker) text(path, name, s string) {
+	if len(s) > maxText || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		c.complain(path, "%s must be one line of at most %d bytes", name, maxText)
+	}
+}
+
+func (c *checker) lease(s string) time.Duration {
+	if s == "" {
+		return defaultLease
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 10*time.Second || d > maxLease {
+		c.complain("access.lease", "lease = %q is not a duration from \"10s\" to \"24h\"", s)
+	}
+	return d
+}
+
+func (c *checker) relays(addrs []string, needed bool) []overlay.RelayAddr {
+	var out []overlay.RelayAddr
+	for i, s := range addrs {
+		addr, err := overlay.ParseRelayAddr(s)
+		if err != nil {
+			c.complain(fmt.Sprintf("overlay.relays[%d]", i), "relays: %v", err)
+			continue
+		}
+		if slices.Contains(out, addr) {
+			c.complain("overlay.relays", "relays: %s stands twice", s)
+		}
+		out = append(out, addr)
+	}
+	if needed && len(addrs) == 0 {
+		c.complain("overlay.relays", "a device with streams needs a relay: [overlay] relays = [\"tls://host:port/<node id>\"], as iod relay prints it")
+	}
+	if len(addrs) > maxRelays {
+		c.complain("overlay.relays", "%d relays are more than %d", len(addrs), maxRelays)
+	}
+	return out
+}
+
+func (c *checker) streams(files []streamFile) []Stream {
+	if len(files) > maxStreams {
+		c.complain("stream", "%d streams are more than %d", len(files), maxStreams)
+	}
+	var out []Stream
+	for i := range files {
+		f := &files[i]
+		path := fmt.Sprintf("stream[%d]", i)
+		if !streamName.MatchString(f.Name) {
+			c.complain(path+".name", "stream name %q: 1 to 32 lower-case letters, digits, hyphens or underscores", f.Name)
+		} else if slices.ContainsFunc(out, func(s Stream) bool { return s.Name == f.Name }) {
+			c.complain(path+".name", "stream name %q stands twice", f.Name)
+		}
+		out = append(out, Stream(*f))
+		c.stream(path, f)
+	}
+	return out
+}
+
+func (c *checker) stream(path string, f *streamFile) {
+	switch {
+	case f.Kind == "":
+		c.complain(path+".kind", "stream %q has no kind; it is one of %s", f.Name, strings.Join(kinds, ", "))
+	case !slices.Contains(kinds, f.Kind):
+		c.complain(path+".kind", "stream %q: kind %q is none of %s", f.Name, f.Kind, strings.Join(kinds, ", "))
+	}
+	c.target(path+".target", f)
+	c.topics(path, f)
+	c.price(path+".price", "price", f.Price)
+	if f.Price != "" && f.Period == "" {
+		c.complain(path+".price", "stream %q has a price and no period: say for how long it is paid, as in period = \"30d\"", f.Name)
+	}
+	if f.Period != "" && !periodForm.MatchString(f.Period) {
+		c.complain(path+".period", "period = %q is not of the form 30m, 12h, 30d or 4w", f.Period)
+	}
+	for name, s := range map[string]string{"data_type": f.DataType, "unit": f.Unit, "description": f.Description, "content_type": f.ContentType} {
+		c.text(path+"."+name, name, s)
+	}
+	if (f.User != "" || f.PasswordEnv != "") && f.Kind != "mqtt" {
+		c.complain(path+".user", "user and password_env are for streams of kind mqtt")
+	}
+	if f.PasswordEnv != "" && !envName.MatchString(f.PasswordEnv) {
+		c.complain(path+".password_env", "password_env = %q is not the name of an environment variable", "…")
+	}
+}
+
+func (c *checker) target(path string, f *streamFile) {
+	if f.Target == "" {
+		c.complain(path, "stream %q has no target: the host:port where it is served", f.Name)
+		return
+	}
+	host, port, err := net.SplitHostPort(f.Target)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	if err != nil || host == "" || perr != nil || n == 0 {
+		c.complain(path, "target = %q is not host:port", f.Target)
+	}
+}
+
+func (c *checker) topics(path string, f *streamFile) {
+	if f.Kind == "mqtt" && len(f.Topics) == 0 {
+		c.complain(path+".topics", "stream %q shares no topics: name them, as in topics = [\"measurements/#\"]", f.Name)
+	}
+	if f.Kind != "mqtt" && len(f.Topics) > 0 {
+		c.complain(path+".topics", "topics are for streams of kind mqtt")
+	}
+	if len(f.Topics) > 64 {
+		c.complain(path+".topics", "%d topic filters are more than 64", len(f.Topics))
+	}
+	for i, t := range f.Topics {
+		if err := mqtt.ValidFilter(t); err != nil {
+			c.complain(fmt.Sprintf("%s.topics[%d]", path, i), "topics: %v", err)
+		}
+	}
+}
+
+func (c *checker) programs(files []programFile) []Program {
+	if len(files) > maxPrograms {
+		c.complain("program", "%d programs are more than %d", len(files), maxPrograms)
+	}
+	var out []Program
+	for i := range files {
+		f := &files[i]
+		path := fmt.Sprintf("program[%d]", i)
+		if !streamName.MatchString(f.Name) {
+			c.complain(path+".name", "program name %q: 1 to 32 lower-case letters, digits, hyphens or underscores", f.Name)
+		} else if slices.ContainsFunc(out, func(p Program) bool { return p.Name == f.Name }) {
+			c.complain(path+".name", "program name %q stands twice", f.Name)
+		}
+		p := Program{Name: f.Name, Command: slices.Clone(f.Command), Dir: c.dir}
+		if len(f.Command) == 0 || f.Command[0] == "" {
+			c.complain(path+".command", "program %q has no command: command = [\"./program\", \"--flag\"]", f.Name)
+		} else if strings.ContainsRune(f.Command[0], os.PathSeparator) {
+			p.Command[0] = c.file(f.Command[0])
+		}
+		if f.Dir != "" {
+			p.Dir = c.file(f.Dir)
+		}
+		for _, name := range slices.Sorted(maps.Keys(f.Env)) {
+			if !envName.MatchString(name) || strings.ContainsRune(f.Env[name], 0) {
+				c.complain(path+".env", "program %q: %q is not the name of an environment variable", f.Name, name)
+			}
+			p.Env = append(p.Env, name+"="+f.Env[name])
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// documentStream is the part of a stream that is published.
+func (s Stream) documentStream() document.Stream {
+	return document.Stream{Name: s.Name, Kind: s.Kind, DataType: s.DataType, Unit: s.Unit, Description: s.Description,
+		ContentType: s.ContentType, Topics: s.Topics, Price: s.Price, Period: s.Period}
+}
