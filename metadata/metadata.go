@@ -1,6 +1,6 @@
-// Package metadata reads the metadata of a Substrate runtime (V14, V15 and later ones that keep their form)
-// and, from it alone, builds storage keys, encodes calls and decodes storage, events, errors, constants and
-// the results of runtime calls. It knows no pallet by name except System and Utility where it must.
+// Package metadata reads the metadata of a Substrate runtime (V14, V15 and V16) and, from it alone, builds storage
+// keys, encodes calls and decodes storage, events, errors, constants and the results of runtime calls. It knows no
+// pallet by name except System, whose Events entry it reads.
 //
 // Decoded values are of a small closed set of Go types:
 //
@@ -14,47 +14,161 @@
 //	composite                Fields    (a composite with one unnamed field decodes to that field's value)
 //	variant                  *Variant  (Option: None, Some; Result: Ok, Err)
 //	Compact<T>               as T
+//	BitVec                   []bool
 //	the runtime's call type  Call
 //
 // Encoding takes the same set and, for convenience, any Go integer, [N]byte arrays, string for Vec<u8>,
-// map[string]any and structs with `scale:"name"` tags for composites, nil for None and any plain value for Some.
+// map[string]any and structs with `scale:"name"` tags for composites, nil for None and any plain value for Some, the
+// name alone for a variant without fields, 32 bytes for MultiAddress::Id, and whatever implements Valuer. What was
+// decoded encodes to the same bytes.
+//
+// The byte strings of one decoded result share one piece of memory, which is the result's own: to keep one for long,
+// copy it.
+//
+// # Wire format
+//
+// Metadata is SCALE. It may stand alone, after its length, or in an Option of bytes:
+//
+//	[01] [compact length] "meta" version:u8 body
+//
+//	V14  types pallets {ty version extensions} runtime_type
+//	V15  types pallets {version address call signature extra extensions} runtime_type apis outer_enums custom
+//	V16  types pallets {versions address call signature extensions_by_version extensions} apis outer_enums custom
+//
+//	types   Vec<{id:compact path:Vec<str> params:Vec<{name:str type:Option<compact>}> def docs:Vec<str>}>
+//	def     0 composite Vec<field> | 1 variant Vec<{name fields index:u8 docs}> | 2 sequence type |
+//	        3 array len:u32 type | 4 tuple Vec<type> | 5 primitive u8 | 6 compact type | 7 bits store order
+//	field   {name:Option<str> type:compact type_name:Option<str> docs:Vec<str>}
+//	pallet  {name storage:Option calls:Option event:Option constants error:Option [views] index:u8 [docs]}
+//
+// V16 adds deprecation notes to almost everything; they are read over.
 package metadata
 
+import (
+	"fmt"
+
+	"iod/scale"
+)
+
 // Metadata is the parsed metadata of one runtime version. It is immutable and safe for concurrent use.
-type Metadata struct{}
+type Metadata struct {
+	version uint8
+	raw     string // for docs; empty after ParseLean
+	nodes   []node // by TypeID
+	pallets []pallet
+	byName  map[string]int // position in pallets
+	byIndex [256]int16     // position in pallets, -1
+	events  eventPlan
+	apis    map[string]runtimeMethod
+
+	extrinsicVersion                       uint8
+	address, signature, call, event, error TypeID
+	extensions                             []SignedExtension
+}
+
+// TypeID names a type of the registry of one Metadata. It means nothing in another one.
+type TypeID uint32
+
+// NoType is the TypeID of what the metadata does not tell.
+const NoType = ^TypeID(0)
+
+// MaxSize is the number of bytes from which on Parse refuses metadata; known runtimes stay below 2 MB.
+const MaxSize = 16 << 20
 
 // Parse reads metadata: the answer of state_getMetadata, or of Metadata_metadata_at_version with its Option and
-// length taken off or left on.
-func Parse(b []byte) (*Metadata, error) { panic("metadata: to be written") }
+// length taken off or left on. It keeps nothing of b.
+func Parse(b []byte) (*Metadata, error) { return parse(b, false) }
 
-// EncodeCall returns the SCALE bytes of a call.
-func (m *Metadata) EncodeCall(c Call) ([]byte, error) { panic("metadata: to be written") }
+// ParseLean is Parse without the documentation texts, for small machines: all Docs are empty.
+func ParseLean(b []byte) (*Metadata, error) { return parse(b, true) }
 
-// DecodeCall reads a call; all of b must be used.
-func (m *Metadata) DecodeCall(b []byte) (Call, error) { panic("metadata: to be written") }
+// Version returns the version of the metadata format: 14, 15 or 16.
+func (m *Metadata) Version() uint8 { return m.version }
 
-// StorageKey returns the whole key of an entry, or a prefix of it when fewer keys than the map has are given.
-func (m *Metadata) StorageKey(pallet, item string, keys ...any) ([]byte, error) {
-	panic("metadata: to be written")
+// SignedExtension is one part of what a transaction carries and signs, in the order of the extrinsic.
+// Type is what stands in the extrinsic (the "extra"), Additional what is signed only.
+//
+// An unknown extension is harmless exactly when Empty and AdditionalEmpty hold: both encode to no bytes at all.
+type SignedExtension struct {
+	Identifier      string // as in "CheckMortality"
+	Type            TypeID
+	Additional      TypeID
+	Empty           bool // Type always encodes to no bytes
+	AdditionalEmpty bool // Additional always encodes to no bytes
 }
 
-// DecodeStorage decodes a stored value; nil raw gives the item's default, or nil where it is optional.
-func (m *Metadata) DecodeStorage(pallet, item string, raw []byte) (any, error) {
-	panic("metadata: to be written")
+// SignedExtensions returns what a signed extrinsic carries, in order: extra of each, then additional of each for the
+// bytes that are signed. For V16 these are the extensions of extension version 0, which version 4 extrinsics have.
+// The slice is shared: do not change it.
+func (m *Metadata) SignedExtensions() []SignedExtension { return m.extensions }
+
+// ExtrinsicVersion returns the version of the extrinsic format to write: 4 where the runtime takes it, otherwise the
+// highest one that it takes.
+func (m *Metadata) ExtrinsicVersion() uint8 { return m.extrinsicVersion }
+
+// AddressType returns the type of the signer's address in an extrinsic (MultiAddress, AccountId32 or AccountId20).
+func (m *Metadata) AddressType() TypeID { return m.address }
+
+// SignatureType returns the type of the signature in an extrinsic (MultiSignature, mostly).
+func (m *Metadata) SignatureType() TypeID { return m.signature }
+
+// CallType returns the runtime's call type; it decodes to a Call.
+func (m *Metadata) CallType() TypeID { return m.call }
+
+// EventType returns the runtime's event type.
+func (m *Metadata) EventType() TypeID { return m.event }
+
+// ErrorType returns the runtime's outer error type, NoType below V15.
+func (m *Metadata) ErrorType() TypeID { return m.error }
+
+// Encode returns the SCALE bytes of v as a value of the type. A value that does not fit is a *ValueError.
+func (m *Metadata) Encode(id TypeID, v any) ([]byte, error) { return m.AppendEncode(nil, id, v) }
+
+// AppendEncode appends the SCALE bytes of v as a value of the type.
+func (m *Metadata) AppendEncode(dst []byte, id TypeID, v any) ([]byte, error) {
+	if err := m.known(id); err != nil {
+		return dst, err
+	}
+	e := encoder{m: m, b: dst}
+	if err := e.value(id, v); err != nil {
+		return dst, fmt.Errorf("metadata: encode %s: %w", m.name(id), err)
+	}
+	return e.b, nil
 }
 
-// DecodeStorageKey returns the keys that hashers with a readable tail (blake2_128_concat, twox_64_concat,
-// identity) leave in a storage key; the others are nil.
-func (m *Metadata) DecodeStorageKey(pallet, item string, key []byte) ([]any, error) {
-	panic("metadata: to be written")
+// Decode reads a value of the type; all of b must be used.
+func (m *Metadata) Decode(id TypeID, b []byte) (any, error) {
+	if err := m.known(id); err != nil {
+		return nil, err
+	}
+	d := newDecoder(m, scale.NewReader(clone(b)))
+	v := d.value(id)
+	if err := d.r.End(); err != nil {
+		return nil, fmt.Errorf("metadata: decode %s at byte %d of %d: %w", m.name(id), d.r.Offset(), len(b), err)
+	}
+	return v, nil
 }
 
-// Constant returns a decoded constant of a pallet.
-func (m *Metadata) Constant(pallet, name string) (any, error) { panic("metadata: to be written") }
+// Read reads a value of the type and leaves r behind it: for extrinsics, whose parts follow each other. Byte strings of
+// the value share r's memory.
+func (m *Metadata) Read(r *scale.Reader, id TypeID) (any, error) {
+	if err := m.known(id); err != nil {
+		return nil, err
+	}
+	d := newDecoder(m, r)
+	v := d.value(id)
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("metadata: read %s at byte %d: %w", m.name(id), r.Offset(), err)
+	}
+	return v, nil
+}
 
-// DecodeEvents decodes the raw value of System.Events.
-func (m *Metadata) DecodeEvents(raw []byte) ([]Event, error) { panic("metadata: to be written") }
+// known refuses ids that are not of this registry.
+func (m *Metadata) known(id TypeID) error {
+	if int(id) >= len(m.nodes) {
+		return &NotFoundError{Kind: "type", Name: fmt.Sprint(id)}
+	}
+	return nil
+}
 
-// Assign copies a decoded value into dst (a pointer to a Go value): composites into structs by `scale:"name"` tag or
-// snake_case of the field name, Option into a pointer or value, bytes into []byte, string or [N]byte.
-func Assign(dst, value any) error { panic("metadata: to be written") }
+func clone(b []byte) []byte { return append(make([]byte, 0, len(b)), b...) }
