@@ -146,8 +146,8 @@ func parsePath(path string) ([]junction, error) {
 	return out, nil
 }
 
-// chainCode refuses the two spellings of a number that wallets understand differently: beyond 64 bits some take it
-// for text, and with a plus sign some take it for a number.
+// chainCode refuses three spellings that wallets understand differently: a number beyond 64 bits (some take it for
+// text), one with a plus sign (some take it for a number), and 0x-hex (some take it for bytes, some for text).
 func chainCode(text string) ([32]byte, error) {
 	var code [32]byte
 	switch {
@@ -162,6 +162,8 @@ func chainCode(text string) ([32]byte, error) {
 		return code, nil
 	case text[0] == '+' && isDigits(text[1:]):
 		return code, errors.New("is a number with a plus sign, which wallets read differently")
+	case strings.HasPrefix(text, "0x") && strings.Trim(text[2:], "0123456789abcdefABCDEF") == "":
+		return code, errors.New("is 0x-hex, which wallets read differently")
 	}
 	encoded := append(compactLength(len(text)), text...)
 	if len(encoded) > len(code) {
