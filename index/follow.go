@@ -1,0 +1,211 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"iod/key"
+)
+
+// headEvery is how often the newest finalised block is asked for while the index is behind.
+const headEvery = 5 * time.Second
+
+// follow takes in every finalised block from number from on, until ctx ends.
+func (r *runner) follow(ctx context.Context, from uint32) error {
+	r.meter = newMeter(CatchingUp, r.now())
+	last, head, asked := r.cursor, r.head, r.now()
+	return r.stream(ctx, func(ctx context.Context, send func(parcel) bool) error {
+		for b, err := range r.Source.Follow(ctx, from) {
+			if err != nil {
+				return err
+			}
+			if err := joins(last, b, from); err != nil {
+				return err
+			}
+			last = &Cursor{b.Number, b.Hash}
+			if now := r.now(); now.Sub(asked) > headEvery && b.Number < head {
+				asked = now
+				if h, err := r.Source.Finalised(ctx); err == nil { // it is only told, never relied on
+					head = max(head, h.Number)
+				}
+			}
+			head = max(head, b.Number)
+			p := parcel{claims: Digest(b), block: b, moves: true, head: head, read: 1}
+			p.block.Events = nil
+			if !send(p) {
+				return ctx.Err()
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return errors.New("follow finalised blocks: the source ended")
+	})
+}
+
+// joins makes sure that b is the block after last, or number from when there is none.
+func joins(last *Cursor, b Block, from uint32) error {
+	if last == nil {
+		if b.Number != from {
+			return fmt.Errorf("follow finalised blocks: block %d came in place of %d", b.Number, from)
+		}
+		return nil
+	}
+	if b.Number != last.Number+1 {
+		return fmt.Errorf("follow finalised blocks: block %d came after %d", b.Number, last.Number)
+	}
+	if b.Parent != last.Hash {
+		return resetError(last.Number, last.Hash, b.Parent)
+	}
+	return nil
+}
+
+// readState takes in what the registry holds as of a block. The cursor is set with the last part only: a run that ends
+// before begins anew.
+func (r *runner) readState(ctx context.Context, at Cursor) error {
+	r.meter = newMeter(ReadingState, r.now())
+	return r.stream(ctx, func(ctx context.Context, send func(parcel) bool) error {
+		var sent, total uint64
+		state := r.Source.State(ctx, at, func(n uint64) { total = n })
+		for e, err := range state {
+			if err != nil {
+				return err
+			}
+			b := Block{Cursor: at, FromState: true, Events: []Event{e}}
+			p := parcel{head: at.Number, read: 1, total: total}
+			if e.Expires >= at.Number {
+				p.claims = Digest(b)
+			}
+			b.Events = nil
+			p.block = b
+			if sent++; !send(p) {
+				return ctx.Err()
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.Log.Info("index has read the state", "block", at.Number, "devices", sent)
+		send(parcel{block: Block{Cursor: at, FromState: true}, moves: true, head: at.Number, total: max(sent, 1)})
+		return ctx.Err()
+	})
+}
+
+// commit writes a batch and the cursor in one transaction. A store that fails is tried again for r.Patience.
+func (r *runner) commit(ctx context.Context, batch []parcel) error {
+	began := r.now()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := r.attempt(ctx, batch)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || errors.Is(err, ErrOtherWriter) || r.now().Sub(began) > r.Patience {
+			return fmt.Errorf("write block %d to the index: %w", batch[len(batch)-1].block.Number, err)
+		}
+		r.Log.Warn("index cannot be written; trying again", "error", err, "wait", wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (r *runner) attempt(ctx context.Context, batch []parcel) error {
+	w := writer{due: r.due, cursor: r.cursor}
+	err := r.Store.Update(ctx, func(tx Tx) error {
+		w = writer{tx: tx, due: r.due, cursor: r.cursor}
+		return w.write(ctx, batch)
+	})
+	if err != nil {
+		return err
+	}
+	r.due, r.cursor, r.head = w.due, w.cursor, batch[len(batch)-1].head
+	for _, p := range batch {
+		r.meter.done += p.read
+		r.meter.total = max(r.meter.total, p.total)
+	}
+	return nil
+}
+
+// writer applies parcels within one transaction.
+type writer struct {
+	tx     Tx
+	due    uint32
+	cursor *Cursor
+}
+
+func (w *writer) write(ctx context.Context, batch []parcel) error {
+	was := w.cursor
+	for _, p := range batch {
+		if p.moves && !p.block.FromState && p.block.Number > w.due {
+			if err := w.expire(ctx, p.block.point()); err != nil {
+				return err
+			}
+		}
+		for _, c := range p.claims {
+			if err := w.claim(ctx, c); err != nil {
+				return err
+			}
+		}
+		if p.moves {
+			c := p.block.Cursor
+			w.cursor = &c
+		}
+	}
+	if w.cursor == was {
+		return nil
+	}
+	return w.tx.Advance(ctx, was, *w.cursor, batch[len(batch)-1].head)
+}
+
+// expire ends the listings that are not valid any more in the block.
+func (w *writer) expire(ctx context.Context, at Point) error {
+	ended, next, err := w.tx.Due(ctx, at.Block)
+	if err != nil {
+		return err
+	}
+	for _, a := range ended {
+		cur, err := w.tx.Listing(ctx, a)
+		if err != nil {
+			return err
+		}
+		if err := w.keep(ctx, expire(cur, at), at, nil); err != nil {
+			return err
+		}
+	}
+	w.due = next
+	return nil
+}
+
+func (w *writer) claim(ctx context.Context, c Claim) error {
+	var cur *Listing
+	if c.Account != nil {
+		var err error
+		if cur, err = w.tx.Listing(ctx, *c.Account); err != nil {
+			return err
+		}
+	}
+	out := Believe(cur, c)
+	if out.Aside != "" {
+		if err := w.tx.SetAside(ctx, out.aside(c)); err != nil {
+			return err
+		}
+	}
+	return w.keep(ctx, out, c.At, c.Who)
+}
+
+func (w *writer) keep(ctx context.Context, out Outcome, at Point, who *key.AccountID) error {
+	if out.Listing == nil {
+		return nil
+	}
+	if out.Listing.Status == Live {
+		w.due = min(w.due, out.Listing.Expires)
+	}
+	if err := w.tx.Put(ctx, out.Listing); err != nil {
+		return err
+	}
+	return w.tx.Record(ctx, out.entry(at, who))
+}
