@@ -4,7 +4,6 @@ package mqtt
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -42,11 +41,4 @@ type Filter struct {
 	Limits       Limits
 	Log          *slog.Logger                                                      // nil: slog.Default()
 	Dial         func(ctx context.Context, network, addr string) (net.Conn, error) // nil: net.Dialer
-}
-
-// ServeConn serves one consumer's connection until either side ends or ctx does, and closes it. The error is nil when the
-// consumer ended in good order.
-func (f *Filter) ServeConn(ctx context.Context, client net.Conn) error {
-	client.Close()
-	return errors.ErrUnsupported
 }
