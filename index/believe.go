@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"iod/document"
 	"iod/key"
@@ -124,8 +125,15 @@ func (o Outcome) entry(at Point, who *key.AccountID) Entry {
 	return e
 }
 
+// maxReason bounds what is kept of a reason, in bytes: it may quote the document.
+const maxReason = 512
+
 // aside is the record that an outcome keeps of the claim's document.
 func (o Outcome) aside(c Claim) Aside {
 	raw := c.Value[:min(len(c.Value), MaxAsideRaw)]
-	return Aside{Account: c.Account, At: c.At, Who: c.Who, Reason: o.Aside, Size: len(c.Value), Raw: raw}
+	reason := strings.ToValidUTF8(o.Aside, "\uFFFD")
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}
+	return Aside{Account: c.Account, At: c.At, Who: c.Who, Reason: reason, Size: len(c.Value), Raw: raw}
 }

@@ -102,7 +102,13 @@ type Mark struct {
 }
 
 // MarkOf returns the place of a listing.
-func MarkOf(l *Listing) Mark { return Mark{l.Updated.Time.UnixMilli(), l.Account} }
+func MarkOf(l *Listing) Mark {
+	m := Mark{Account: l.Account}
+	if !l.Updated.Time.IsZero() {
+		m.UpdatedMilli = l.Updated.Time.UnixMilli()
+	}
+	return m
+}
 
 // The sizes of a page.
 const (
