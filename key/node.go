@@ -85,12 +85,7 @@ func (n NodeID) X25519() (*ecdh.PublicKey, error) {
 
 // NodeKey is the secret ed25519 key of an overlay node. Printing one in any verb, logging it or marshalling it shows
 // its node id only. The zero NodeKey is no key; make one with NewNodeKey, NodeKeyFromSeed or Pair.NodeKey.
-type NodeKey struct {
-	_ [0]func()   // not comparable
-	s *nodeSecret // a pointer: printing a struct around it shows an address in memory
-}
-
-type nodeSecret struct{ key ed25519.PrivateKey }
+type NodeKey struct{ private hidden[ed25519.PrivateKey] }
 
 // NewNodeKey makes a fresh random node key.
 func NewNodeKey() NodeKey {
@@ -102,13 +97,13 @@ func NewNodeKey() NodeKey {
 
 // NodeKeyFromSeed makes the node key of a 32-byte seed.
 func NodeKeyFromSeed(seed [32]byte) NodeKey {
-	return NodeKey{s: &nodeSecret{key: ed25519.NewKeyFromSeed(seed[:])}}
+	return NodeKey{private: hide(ed25519.NewKeyFromSeed(seed[:]))}
 }
 
 // NodeKey derives the pair's overlay node key from its secret, one way:
 // the node key reveals nothing of the account's secret.
 func (p *Pair) NodeKey() NodeKey {
-	root := p.secret.root()
+	root := p.secret().root()
 	defer clear(root[:])
 	seed, err := hkdf.Key(sha256.New, root[:], nil, "iod/node/1 "+p.Scheme().String(), 32)
 	if err != nil { // only for lengths beyond 255 hashes
@@ -119,39 +114,39 @@ func (p *Pair) NodeKey() NodeKey {
 }
 
 // IsZero reports whether k is no key.
-func (k NodeKey) IsZero() bool { return k.s == nil }
+func (k NodeKey) IsZero() bool { return k.private == nil }
 
 // Seed returns the secret seed; keep it out of logs. It is zero for the zero NodeKey.
 func (k NodeKey) Seed() [32]byte {
-	if k.s == nil {
+	if k.private == nil {
 		return [32]byte{}
 	}
-	return [32]byte(k.s.key[:32])
+	return [32]byte(k.private()[:32])
 }
 
 // Private returns the ed25519 key, nil for the zero NodeKey. It is not a copy: leave its bytes alone.
 func (k NodeKey) Private() ed25519.PrivateKey {
-	if k.s == nil {
+	if k.private == nil {
 		return nil
 	}
-	return k.s.key
+	return k.private()
 }
 
 // ID returns the public half, zero for the zero NodeKey.
 func (k NodeKey) ID() NodeID {
-	if k.s == nil {
+	if k.private == nil {
 		return NodeID{}
 	}
-	return NodeID(k.s.key[32:])
+	return NodeID(k.private()[32:])
 }
 
 // X25519 returns the secret key for key agreement (HPKE) whose public half is k.ID().X25519().
 func (k NodeKey) X25519() (*ecdh.PrivateKey, error) {
-	if k.s == nil {
+	if k.private == nil {
 		return nil, errors.New("x25519 secret of a node: there is no node key")
 	}
 	// RFC 8032 takes the scalar from the seed's SHA-512; X25519 clamps it in the same way.
-	h := sha512.Sum512(k.s.key[:32])
+	h := sha512.Sum512(k.private()[:32])
 	defer clear(h[:])
 	private, err := ecdh.X25519().NewPrivateKey(h[:32])
 	if err != nil {
@@ -170,7 +165,7 @@ func (k NodeKey) LogValue() slog.Value { return slog.StringValue(k.label()) }
 func (k NodeKey) MarshalText() ([]byte, error) { return []byte(k.label()), nil }
 
 func (k NodeKey) label() string {
-	if k.s == nil {
+	if k.private == nil {
 		return "no node key"
 	}
 	return k.ID().String()

@@ -101,7 +101,7 @@ func (p *Pair) Export(passphrase string, meta Meta) ([]byte, error) {
 		w.Address = p.pub.String()
 	}
 	w.Encoding = encoding{Content: oneOrMore{"pkcs8", p.Scheme().String()}, Type: oneOrMore{typeNone}, Version: "3"}
-	secret := p.secret.export()
+	secret := p.secret().export()
 	defer clear(secret)
 	body := slices.Concat(pkcs8Head, secret, pkcs8Divider, p.pub.Bytes())
 	defer clear(body)
