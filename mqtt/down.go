@@ -1,10 +1,6 @@
 package mqtt
 
-import (
-	"fmt"
-	"unicode/utf8"
-	"unsafe"
-)
+import "fmt"
 
 // down handles a packet of the broker.
 func (s *session) down(p packet) error {
@@ -108,21 +104,26 @@ func (s *session) verdict(m message) (verdict, error) {
 	return v, nil
 }
 
-// judgeTopic allocates nothing unless the topic is refused.
+// judgeTopic remembers the last topic, since most come many times over: comparing allocates nothing.
 func (s *session) judgeTopic(topic []byte) verdict {
-	if len(topic) == 0 || !utf8.Valid(topic) {
-		return refused
+	if s.lastVerdict != unknown && string(topic) == s.lastTopic {
+		return s.lastVerdict
 	}
-	t := unsafe.String(&topic[0], len(topic)) // read here only
-	if ValidTopic(t) != nil {
-		return refused
+	s.lastTopic, s.lastVerdict = string(topic), refused
+	if ValidTopic(s.lastTopic) == nil && s.lists(s.lastTopic) {
+		s.lastVerdict = passed
 	}
+	return s.lastVerdict
+}
+
+// lists reports whether the stream lets a valid topic or topic filter through.
+func (s *session) lists(filter string) bool {
 	for _, a := range s.allowed {
-		if subset(t, a) {
-			return passed
+		if subset(filter, a) {
+			return true
 		}
 	}
-	return refused
+	return false
 }
 
 // settle joins the broker's answer with the verdicts given here.

@@ -37,6 +37,7 @@ func (k kind) String() string { return kindNames[k&15] }
 
 // Reason codes of MQTT 5 that the filter gives. Those of 3.1.1 stand where they are used.
 const (
+	codeNoSubscription = 0x11
 	codeUnspecified    = 0x80
 	codeMalformed      = 0x81
 	codeProtocol       = 0x82

@@ -134,6 +134,9 @@ type session struct {
 	aliases  []verdict           // by topic alias − 1; of the down loop
 	released map[uint16]struct{} // QoS 2 publications dropped, until their PUBREL; of the down loop
 	dropped  int
+
+	lastTopic   string // of the down loop
+	lastVerdict verdict
 }
 
 // verdict is what became of the topic that an alias stands for.

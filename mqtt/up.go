@@ -152,7 +152,9 @@ func (a *answer) codesFor(v5 bool) []byte {
 
 // judge returns 0 for a filter to forward, and books it; else the reason code of MQTT 5. The caller holds mu.
 func (s *session) judge(k kind, filter string) byte {
-	if filter == "$share" || strings.HasPrefix(filter, sharePrefix) {
+	if shared := strings.HasPrefix(filter, sharePrefix); shared && k == unsubscribe {
+		return codeNoSubscription
+	} else if shared {
 		return codeShared
 	}
 	if ValidFilter(filter) != nil {
@@ -162,11 +164,7 @@ func (s *session) judge(k kind, filter string) byte {
 		delete(s.subscribed, filter)
 		return 0
 	}
-	ok := false
-	for _, a := range s.allowed {
-		ok = ok || subset(filter, a)
-	}
-	if !ok {
+	if !s.lists(filter) {
 		return codeNotAuthorized
 	}
 	if _, again := s.subscribed[filter]; !again && len(s.subscribed) >= s.f.Limits.Subscriptions {
