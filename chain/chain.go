@@ -1,15 +1,28 @@
 // Package chain is a client of a Substrate chain over its JSON-RPC. Reads are pinned at a block; transactions are
 // built from the runtime's metadata alone and followed to finality.
+//
+//	Client   endpoints with failover: one connection at a time, in order of preference
+//	Block    the state as of one block: storage, runtime calls, events, extrinsics, balances
+//	Tx       a submitted transaction, followed to the best block and to finality
+//	Offline  builds and signs transactions without a node
+//
+// Whatever a node answers is bounded in size and time and checked where it can be; a node that is silent, on another network or
+// breaks the protocol is left for the next, and put off with growing, jittered pauses. Only legacy methods that every Substrate
+// node has are used (chain_*, state_*, author_*, system_*).
 package chain
 
 import (
 	"context"
-	"iter"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
+	"unicode"
 
-	"iod/key"
-	"iod/metadata"
+	"iod/chain/rpc"
 )
 
 // Options tells Dial what to connect to.
@@ -25,62 +38,107 @@ type Options struct {
 	Timeout time.Duration
 	// MaxAnswer bounds one answer of a node in bytes. Zero means 32 MiB.
 	MaxAnswer int64
+	// Lean leaves the documentation texts of metadata out of memory, for small machines: DispatchError.Docs is then empty.
+	Lean bool
+
+	backoff time.Duration // for tests: the first back-off and the polling interval
 }
 
 // Client is a connection to a chain through any of several endpoints. It is safe for concurrent use.
-type Client struct{}
+type Client struct {
+	o          Options
+	log        *slog.Logger
+	rpcOptions rpc.Options
+	backoff    time.Duration
+	poll       time.Duration // of heads where there are no subscriptions
+	ctx        context.Context
+	cancel     context.CancelFunc
+	wg         sync.WaitGroup
 
-// Dial connects to the first endpoint that answers for the wanted network.
-func Dial(ctx context.Context, o Options) (*Client, error) { panic("chain: to be written") }
+	mu         sync.Mutex
+	closed     bool
+	endpoints  []*endpoint
+	current    *session
+	connecting *attempt
+	genesis    Hash
+	heard      time.Time // of sessions that were left
+	heardFrom  string
+	properties *Properties
+
+	runtimes runtimes
+	accounts accounts
+	tracker  tracker
+}
+
+// Dial connects to the first endpoint that answers for the wanted network. If none does, the error is an *UnreachableError that
+// lists each endpoint with its reason.
+func Dial(ctx context.Context, o Options) (*Client, error) {
+	if len(o.Endpoints) == 0 {
+		return nil, errors.New("connect to chain: no endpoint is given")
+	}
+	c := &Client{o: o, log: o.Log, genesis: o.Genesis, backoff: firstBackoff, poll: time.Second}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if o.backoff > 0 {
+		c.backoff, c.poll = o.backoff, o.backoff
+	}
+	c.rpcOptions = rpc.Options{Timeout: o.Timeout, KeepAlive: o.KeepAlive, MaxAnswer: o.MaxAnswer}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	for _, u := range o.Endpoints {
+		c.endpoints = append(c.endpoints, &endpoint{url: u, shown: rpc.Redact(u), err: errNotTried})
+	}
+	c.runtimes.c, c.tracker.c = c, c
+	if _, err := c.session(ctx); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("connect to chain: %w", err)
+	}
+	return c, nil
+}
+
+var errNotTried = errors.New("not tried")
 
 // Close ends the connection and everything that follows the chain over it.
-func (c *Client) Close() error { panic("chain: to be written") }
+func (c *Client) Close() error {
+	c.mu.Lock()
+	s := c.current
+	c.closed, c.current = true, nil
+	c.cancel()
+	if s != nil {
+		c.leaveLocked(s, ErrClosed)
+	}
+	c.mu.Unlock()
+	if s != nil {
+		_ = s.conn.Close()
+	}
+	c.wg.Wait()
+	return nil
+}
 
 // Genesis returns the hash of block 0: the network's identity.
-func (c *Client) Genesis() Hash { panic("chain: to be written") }
-
-// LastHeard returns when a node last answered anything, ping included, and from which endpoint.
-func (c *Client) LastHeard() (time.Time, string) { panic("chain: to be written") }
-
-// Best returns the best block's view.
-func (c *Client) Best(ctx context.Context) (*Block, error) { panic("chain: to be written") }
-
-// Finalised returns the newest finalised block's view.
-func (c *Client) Finalised(ctx context.Context) (*Block, error) { panic("chain: to be written") }
-
-// BlockAt returns the view at a block hash.
-func (c *Client) BlockAt(ctx context.Context, h Hash) (*Block, error) { panic("chain: to be written") }
-
-// BlockByNumber returns the view at the canonical block of that number.
-func (c *Client) BlockByNumber(ctx context.Context, n uint32) (*Block, error) {
-	panic("chain: to be written")
+func (c *Client) Genesis() Hash {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.genesis
 }
 
-// FollowFinalised yields every finalised block from number from on, ascending and without a gap, across reconnects and
-// failovers, until ctx ends or the consumer stops. An error that it yields is final.
-func (c *Client) FollowFinalised(ctx context.Context, from uint32) iter.Seq2[*Block, error] {
-	panic("chain: to be written")
+// LastHeard returns when a node last sent anything, ping included, and its endpoint without credentials.
+func (c *Client) LastHeard() (time.Time, string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.current; s != nil {
+		if t := s.conn.LastHeard(); t.After(c.heard) {
+			return t, s.ep.shown
+		}
+	}
+	return c.heard, c.heardFrom
 }
 
-// FollowBest yields each new best block; blocks may be skipped and replaced by others.
-func (c *Client) FollowBest(ctx context.Context) iter.Seq2[*Block, error] {
-	panic("chain: to be written")
+// Probe asks a node for the least that proves that it answers: the hash of its finalised head.
+func (c *Client) Probe(ctx context.Context) error {
+	var h Hash
+	return c.call(ctx, &h, "chain_getFinalizedHead")
 }
-
-// KeyValue is an entry of the state. Value is nil when the key is absent.
-type KeyValue struct {
-	Key   []byte
-	Value []byte
-}
-
-// WaitFinalised returns the view at the canonical block of that number as soon as it is finalised. It subscribes to finalised
-// heads only while it waits.
-func (c *Client) WaitFinalised(ctx context.Context, number uint32) (*Block, error) {
-	panic("chain: to be written")
-}
-
-// Probe asks a node for the least that proves that it answers.
-func (c *Client) Probe(ctx context.Context) error { panic("chain: to be written") }
 
 // Properties are what a chain says about its token and addresses; absent ones have Substrate's defaults.
 type Properties struct {
@@ -89,114 +147,63 @@ type Properties struct {
 	TokenSymbol   string // printable, at most 16 bytes
 }
 
-// Properties returns the chain's properties, asked once.
-func (c *Client) Properties(ctx context.Context) (Properties, error) { panic("chain: to be written") }
-
-// StorageChange says what some watched keys hold as of a best block.
-type StorageChange struct {
-	Block   Hash
-	Changes []KeyValue
+// Properties returns the chain's properties, asked once. Values out of bounds are an error.
+func (c *Client) Properties(ctx context.Context) (Properties, error) {
+	c.mu.Lock()
+	p := c.properties
+	c.mu.Unlock()
+	if p != nil {
+		return *p, nil
+	}
+	var raw map[string]json.RawMessage
+	if err := c.call(ctx, &raw, "system_properties"); err != nil {
+		return Properties{}, fmt.Errorf("chain's properties: %w", err)
+	}
+	got, err := parseProperties(raw)
+	if err != nil {
+		return Properties{}, fmt.Errorf("chain's properties: %w", err)
+	}
+	c.mu.Lock()
+	c.properties = &got
+	c.mu.Unlock()
+	return got, nil
 }
 
-// WatchStorage yields the current values of the keys, then each change in the best chain, by state_subscribeStorage. After a
-// reconnect it yields the current values anew. It costs nothing while nothing changes.
-func (c *Client) WatchStorage(ctx context.Context, keys [][]byte) iter.Seq2[StorageChange, error] {
-	panic("chain: to be written")
-}
-
-// Block is a view of the chain's state as of one block.
-type Block struct {
-	Hash   Hash
-	Parent Hash
-	Number uint32
-}
-
-// Metadata returns the metadata of the block's runtime version.
-func (b *Block) Metadata(ctx context.Context) (*metadata.Metadata, error) {
-	panic("chain: to be written")
-}
-
-// Storage reads and decodes one entry; nil when it is absent and has no default.
-func (b *Block) Storage(ctx context.Context, pallet, item string, keys ...any) (any, error) {
-	panic("chain: to be written")
-}
-
-// Raw reads entries by their whole keys in one request; absent ones have a nil Value.
-func (b *Block) Raw(ctx context.Context, keys ...[]byte) ([]KeyValue, error) {
-	panic("chain: to be written")
-}
-
-// Entries yields all entries of a map (below the given leading keys), page by page.
-func (b *Block) Entries(ctx context.Context, pallet, item string, keys ...any) iter.Seq2[KeyValue, error] {
-	panic("chain: to be written")
-}
-
-// Call runs a runtime API at the block: method as in "AccountNonceApi_account_nonce", SCALE parameters, SCALE result.
-func (b *Block) Call(ctx context.Context, method string, params []byte) ([]byte, error) {
-	panic("chain: to be written")
-}
-
-// Events reads and decodes the events of the block.
-func (b *Block) Events(ctx context.Context) ([]metadata.Event, error) { panic("chain: to be written") }
-
-// RawEvents returns the undecoded value of System.Events at the block. Blocks from FollowFinalised hold it already.
-func (b *Block) RawEvents(ctx context.Context) ([]byte, error) { panic("chain: to be written") }
-
-// Extrinsics returns the raw extrinsics of the block, each without its length prefix.
-func (b *Block) Extrinsics(ctx context.Context) ([][]byte, error) { panic("chain: to be written") }
-
-// Time returns the block's Timestamp.Now.
-func (b *Block) Time(ctx context.Context) (time.Time, error) { panic("chain: to be written") }
-
-// TxOptions tune a transaction; the zero value is right for most: mortal (64 blocks), next nonce, no tip.
-type TxOptions struct {
-	Tip      Planck
-	Immortal bool
-	Period   uint64  // mortality in blocks, a power of two; 0: 64
-	Nonce    *uint32 // nil: the next one
-}
-
-// Tx is a submitted transaction.
-type Tx struct{ Hash Hash }
-
-// Outcome is what a transaction did in a block.
-type Outcome struct {
-	Block  Hash
-	Number uint32
-	Index  uint32           // of the extrinsic in the block
-	Events []metadata.Event // of this extrinsic only
-	Fee    Planck           // what was withdrawn for it
-}
-
-// Submit signs a call and sends it. It returns once a node took it into its pool.
-func (c *Client) Submit(ctx context.Context, from *key.Pair, call metadata.Call, o TxOptions) (*Tx, error) {
-	panic("chain: to be written")
-}
-
-// InBest waits until the transaction is in a best block. A failed dispatch is a *DispatchError along with its Outcome.
-func (t *Tx) InBest(ctx context.Context) (*Outcome, error) { panic("chain: to be written") }
-
-// Finalised waits until the transaction is in a finalised block; it is sent again when a reorganisation drops it.
-func (t *Tx) Finalised(ctx context.Context) (*Outcome, error) { panic("chain: to be written") }
-
-// DispatchError is a call's failure by the names in metadata.
-type DispatchError struct {
-	Pallet string // empty for errors that no pallet declares (BadOrigin, Token, …)
-	Name   string
-	Docs   string
-}
-
-func (e *DispatchError) Error() string { panic("chain: to be written") }
-
-// EstimateFee returns the fee of a call as the node computes it, before anything is signed for real.
-func (c *Client) EstimateFee(ctx context.Context, from key.Public, call metadata.Call) (Planck, error) {
-	panic("chain: to be written")
-}
-
-// Balance is what an account holds.
-type Balance struct{ Free, Reserved, Frozen Planck }
-
-// Balance reads an account's balance at the block.
-func (b *Block) Balance(ctx context.Context, a key.AccountID) (Balance, error) {
-	panic("chain: to be written")
+// parseProperties reads single values and lists, of which the first counts: chains write both.
+func parseProperties(raw map[string]json.RawMessage) (Properties, error) {
+	p := Properties{SS58Prefix: 42}
+	var prefix, decimals *uint64
+	var symbol *string
+	for name, dst := range map[string]any{"ss58Format": &prefix, "tokenDecimals": &decimals, "tokenSymbol": &symbol} {
+		v := raw[name]
+		var list []json.RawMessage
+		if json.Unmarshal(v, &list) == nil && len(list) > 0 {
+			v = list[0]
+		}
+		if len(v) == 0 || string(v) == "[]" {
+			continue
+		}
+		if err := json.Unmarshal(v, dst); err != nil {
+			return p, fmt.Errorf("%w: %s: %w", rpc.ErrProtocol, name, err)
+		}
+	}
+	if prefix != nil {
+		if *prefix > 16383 {
+			return p, fmt.Errorf("address prefix %d is over 16383", *prefix)
+		}
+		p.SS58Prefix = uint16(*prefix)
+	}
+	if decimals != nil {
+		if *decimals > 38 {
+			return p, fmt.Errorf("%d decimals are over 38", *decimals)
+		}
+		p.TokenDecimals = uint8(*decimals)
+	}
+	if symbol != nil {
+		if len(*symbol) > 16 || strings.ContainsFunc(*symbol, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+			return p, fmt.Errorf("token symbol %.40q is too long or not printable", *symbol)
+		}
+		p.TokenSymbol = *symbol
+	}
+	return p, nil
 }

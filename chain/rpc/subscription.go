@@ -16,6 +16,7 @@ type Subscription struct {
 	id     string // as the node wrote it, in JSON
 	method string // that ends it
 	newID  func() uint64
+	latest bool // keep only the newest notification
 
 	mu    sync.Mutex
 	queue []json.RawMessage
@@ -28,6 +29,16 @@ type Subscription struct {
 // Subscribe opens a subscription by method; unsubscribe is the method that ends it. A reader that lets more than
 // Options.MaxQueue notifications wait loses the whole connection, with ErrSlowReader.
 func (c *Conn) Subscribe(ctx context.Context, method, unsubscribe string, params ...any) (*Subscription, error) {
+	return c.subscribe(ctx, false, method, unsubscribe, params)
+}
+
+// SubscribeLatest is Subscribe for readers to whom only the newest notification matters: it replaces one that still waits, so that
+// no reader is too slow.
+func (c *Conn) SubscribeLatest(ctx context.Context, method, unsubscribe string, params ...any) (*Subscription, error) {
+	return c.subscribe(ctx, true, method, unsubscribe, params)
+}
+
+func (c *Conn) subscribe(ctx context.Context, latest bool, method, unsubscribe string, params []any) (*Subscription, error) {
 	s, ok := c.t.(*socket)
 	if !ok {
 		return nil, fmt.Errorf("%s: %w", method, ErrNoSubscriptions)
@@ -36,7 +47,7 @@ func (c *Conn) Subscribe(ctx context.Context, method, unsubscribe string, params
 	if err != nil {
 		return nil, err
 	}
-	k.sub = &Subscription{s: s, method: unsubscribe, ready: make(chan struct{}, 1), ended: make(chan struct{}),
+	k.sub = &Subscription{s: s, latest: latest, method: unsubscribe, ready: make(chan struct{}, 1), ended: make(chan struct{}),
 		newID: func() uint64 { return c.nextID.Add(1) }}
 	if err := c.do(ctx, []*call{k}, false); err != nil {
 		return nil, fmt.Errorf("%s: %w", method, err)
@@ -55,6 +66,9 @@ func (u *Subscription) push(m *message) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.latest {
+		u.queue, u.bytes = nil, 0
+	}
 	u.bytes += int64(len(result))
 	if len(u.queue) >= u.s.o.MaxQueue || u.bytes > u.s.o.MaxAnswer {
 		return fmt.Errorf("%w: %d wait", ErrSlowReader, len(u.queue))

@@ -1,0 +1,322 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"iod/chain/rpc"
+)
+
+const (
+	firstBackoff = 500 * time.Millisecond
+	maxBackoff   = time.Minute
+	// proven is how long a connection must have lived for its loss to count as the first failure.
+	proven = 10 * time.Second
+)
+
+// endpoint is one address of a node and what became of it. The client's lock guards it.
+type endpoint struct {
+	url, shown string
+	failures   int
+	notBefore  time.Time
+	err        error
+	noBatch    bool
+}
+
+// session is a connection in use. It is left for good at its first fault.
+type session struct {
+	conn    *rpc.Conn
+	ep      *endpoint
+	since   time.Time
+	left    chan struct{} // closed when the client gave the session up
+	hashing atomic.Int32  // whether header.hash is right on this chain: 0 not known, 1 yes, 2 no
+	lists   atomic.Int32  // whether chain_getBlockHash takes lists: likewise
+	batched atomic.Bool   // a batch was answered
+}
+
+// attempt is a connecting that several callers wait for.
+type attempt struct {
+	done chan struct{}
+	s    *session
+	err  error
+}
+
+// session returns the connection in use, or makes one. When no endpoint may be tried yet it fails at once.
+func (c *Client) session(ctx context.Context) (*session, error) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, ErrClosed
+	}
+	if s := c.current; s != nil {
+		if s.conn.Err() == nil {
+			c.mu.Unlock()
+			return s, nil
+		}
+		c.leaveLocked(s, s.conn.Err())
+	}
+	a := c.connecting
+	if a == nil {
+		a = &attempt{done: make(chan struct{})}
+		c.connecting = a
+		c.wg.Go(func() { c.connect(a) })
+	}
+	c.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.s, a.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// sessionWait is session for those who follow the chain: it waits for as long as no endpoint can be reached.
+func (c *Client) sessionWait(ctx context.Context) (*session, error) {
+	for {
+		s, err := c.session(ctx)
+		var un *UnreachableError
+		if err == nil || !errors.As(err, &un) {
+			return s, err
+		}
+		if err := c.sleep(ctx, time.Until(un.soonest())); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// soonest returns when the first endpoint may be tried again.
+func (e *UnreachableError) soonest() time.Time {
+	var first time.Time
+	for _, x := range e.Endpoints {
+		if first.IsZero() || x.Retry.Before(first) {
+			first = x.Retry
+		}
+	}
+	return first
+}
+
+// sleep waits for d, a millisecond at least.
+func (c *Client) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(max(d, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// connect tries the endpoints in order of preference, each at most once.
+func (c *Client) connect(a *attempt) {
+	defer close(a.done)
+	for _, ep := range c.endpoints {
+		c.mu.Lock()
+		wait := time.Now().Before(ep.notBefore)
+		o := c.rpcOptions
+		if ep.noBatch {
+			o.MaxBatch = 1
+		}
+		c.mu.Unlock()
+		if wait {
+			continue
+		}
+		s, err := c.open(ep, o)
+		if c.ctx.Err() != nil {
+			err = ErrClosed
+		}
+		if err == nil {
+			c.log.Debug("connected to node", "endpoint", ep.shown)
+			c.settle(a, s, nil)
+			return
+		}
+		if s != nil {
+			_ = s.conn.Close()
+		}
+		c.mu.Lock()
+		c.penaliseLocked(ep, err)
+		c.mu.Unlock()
+		c.log.Warn("cannot use node", "endpoint", ep.shown, "error", err)
+	}
+	c.settle(a, nil, c.unreachable())
+}
+
+func (c *Client) settle(a *attempt, s *session, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil && c.closed {
+		_ = s.conn.Close()
+		s, err = nil, ErrClosed
+	}
+	if err != nil && c.closed {
+		err = ErrClosed
+	}
+	a.s, a.err = s, err
+	c.current, c.connecting = s, nil
+}
+
+// open dials one endpoint and checks its network.
+func (c *Client) open(ep *endpoint, o rpc.Options) (*session, error) {
+	conn, err := rpc.Dial(c.ctx, ep.url, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{conn: conn, ep: ep, since: time.Now(), left: make(chan struct{})}
+	var genesis *Hash
+	if err := conn.Call(c.ctx, &genesis, "chain_getBlockHash", 0); err != nil {
+		return s, err
+	}
+	if genesis == nil {
+		return s, fmt.Errorf("%w: node has no block 0", rpc.ErrProtocol)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.genesis.IsZero() {
+		c.genesis = *genesis
+	}
+	if c.genesis != *genesis {
+		return s, &WrongNetworkError{Want: c.genesis, Have: *genesis}
+	}
+	return s, nil
+}
+
+// unreachable tells why each endpoint cannot be used.
+func (c *Client) unreachable() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := &UnreachableError{}
+	for _, ep := range c.endpoints {
+		e.Endpoints = append(e.Endpoints, &EndpointError{Endpoint: ep.shown, Err: ep.err, Retry: ep.notBefore})
+	}
+	return e
+}
+
+// leave gives a session up because of err, so that the next call finds another. Only the first to leave counts.
+func (c *Client) leave(s *session, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaveLocked(s, err)
+}
+
+func (c *Client) leaveLocked(s *session, err error) {
+	select {
+	case <-s.left:
+		return
+	default:
+	}
+	close(s.left)
+	if c.current == s {
+		c.current = nil
+	}
+	if t := s.conn.LastHeard(); t.After(c.heard) {
+		c.heard, c.heardFrom = t, s.ep.shown
+	}
+	if c.closed {
+		return
+	}
+	if time.Since(s.since) >= proven {
+		s.ep.failures, s.ep.notBefore, s.ep.err = 0, time.Time{}, err
+	} else {
+		c.penaliseLocked(s.ep, err)
+	}
+	c.log.Info("left node", "endpoint", s.ep.shown, "reason", err)
+	c.wg.Go(func() { _ = s.conn.Close() })
+}
+
+// penaliseLocked puts an endpoint off: half a second, doubling to a minute, each time between half and the whole of it.
+func (c *Client) penaliseLocked(ep *endpoint, err error) {
+	d := c.backoff << min(ep.failures, 10)
+	if d > maxBackoff || errors.Is(err, ErrWrongNetwork) {
+		d = maxBackoff
+	}
+	ep.failures++
+	ep.err = err
+	ep.notBefore = time.Now().Add(d/2 + rand.N(d/2+1))
+}
+
+// on runs one read on the connection in use. If the connection or the node is at fault it is left and the read made again on
+// another; an error that the node answered is returned with the node's name.
+func (c *Client) on(ctx context.Context, read func(*session) error) error {
+	for try := 0; ; try++ {
+		s, err := c.session(ctx)
+		if err != nil {
+			return err
+		}
+		err = read(s)
+		if err == nil {
+			return nil
+		}
+		if !c.faulty(ctx, s, err) {
+			return &EndpointError{Endpoint: s.ep.shown, Err: err}
+		}
+		if try >= len(c.endpoints) {
+			return &EndpointError{Endpoint: s.ep.shown, Err: err}
+		}
+	}
+}
+
+// faulty judges the error of a read: when the session is to blame it is left.
+func (c *Client) faulty(ctx context.Context, s *session, err error) bool {
+	var answered *rpc.Error
+	if errors.As(err, &answered) || errors.Is(err, ErrNotFound) || ctx.Err() != nil || errors.Is(err, rpc.ErrNoSubscriptions) {
+		return false
+	}
+	if s.conn.Err() != nil && !s.batched.Load() && s.conn.BatchLimit() > 1 {
+		// It may be that the node hung up because of a batch: ask it singly next time.
+		c.mu.Lock()
+		s.ep.noBatch = true
+		c.mu.Unlock()
+	}
+	c.leave(s, err)
+	return true
+}
+
+// call makes one call on whichever node answers.
+func (c *Client) call(ctx context.Context, result any, method string, params ...any) error {
+	return c.on(ctx, func(s *session) error { return s.conn.Call(ctx, result, method, params...) })
+}
+
+// batch makes calls on one node. Errors that the node answers to single ones stay in them.
+func (c *Client) batch(ctx context.Context, reqs ...*rpc.Request) error {
+	return c.on(ctx, func(s *session) error { return s.batch(ctx, reqs...) })
+}
+
+// batch makes calls in one session; a fault in any of them is a fault of the node.
+func (s *session) batch(ctx context.Context, reqs ...*rpc.Request) error {
+	for _, r := range reqs {
+		r.Err = nil
+	}
+	if err := s.conn.Batch(ctx, reqs...); err != nil {
+		return err
+	}
+	s.batched.Store(true)
+	for _, r := range reqs {
+		var answered *rpc.Error
+		if r.Err != nil && !errors.As(r.Err, &answered) {
+			return r.Err
+		}
+	}
+	return nil
+}
+
+// firstError returns the first error that a node answered within a batch.
+func firstError(reqs []*rpc.Request) error {
+	for _, r := range reqs {
+		if r.Err != nil {
+			return r.Err
+		}
+	}
+	return nil
+}
+
+// lacks reports whether the node says that it has no such method.
+func lacks(err error) bool {
+	var e *rpc.Error
+	return errors.As(err, &e) && e.Code == rpc.CodeMethodNotFound
+}
