@@ -14,11 +14,11 @@ type Record struct {
 	Value    float64 `json:"v"`
 }
 
-// pack returns the SenML pack of one value: base name urn:dev:ops:<station>-, so that base name and name together are one
-// identifier.
+// pack returns the SenML pack of one value. Base name and name together are a device URN of RFC 9039 with the name as its
+// component; the enterprise number is the one for examples (RFC 5612).
 func pack(station string, t time.Time, name, unit string, value float64) ([]byte, error) {
 	return json.Marshal([]Record{{
-		BaseName: "urn:dev:ops:" + station + "-",
+		BaseName: "urn:dev:org:32473-" + station + "_",
 		BaseTime: float64(t.UnixMilli()) / 1000,
 		Name:     name,
 		Unit:     unit,

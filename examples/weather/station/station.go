@@ -1,7 +1,7 @@
 // Package station simulates a weather station that publishes its measurements through an MQTT broker of its own.
 //
-//	measurements/wind          [{"bn":"urn:dev:ops:roof-","bt":1700000000.25,"n":"wind","u":"m/s","v":5.31}]
-//	measurements/temperature   [{"bn":"urn:dev:ops:roof-","bt":1700000000.25,"n":"temperature","u":"Cel","v":17.02}]
+//	measurements/wind          [{"bn":"urn:dev:org:32473-roof_","bt":1700000000.25,"n":"wind","u":"m/s","v":5.31}]
+//	measurements/temperature   [{"bn":"urn:dev:org:32473-roof_","bt":1700000000.25,"n":"temperature","u":"Cel","v":17.02}]
 //	internal/diagnostics       {"goroutines":14,"uptime":12.5}
 //
 // Payloads are SenML (RFC 8428) in JSON; the last ones are retained. The diagnostics are the owner's own affair: they are
