@@ -1,0 +1,263 @@
+package overlay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"iod/key"
+	"iod/overlay/wire"
+)
+
+// handshakeTimeout bounds each step of reaching a relay: TCP, TLS, the first answer.
+const handshakeTimeout = 10 * time.Second
+
+// tokenTimeout bounds a relay's answer to CONNECT. A relay that is asked too much does not answer.
+const tokenTimeout = 5 * time.Second
+
+// clientLink is a node's end of the control connection to a relay.
+type clientLink struct {
+	*link
+	addr        RelayAddr
+	dial        DialFunc
+	keep        *keepAlive
+	pingTimeout time.Duration
+
+	sent, heard atomic.Int64 // Unix ns of the last frame
+	interval    atomic.Int64 // ns, keep.cur
+
+	mu      sync.Mutex
+	seq     uint32
+	pongs   map[uint32]chan struct{}
+	lastID  uint32
+	tokens  map[uint32]chan wire.TokenFor
+	goodbye error
+
+	// onFrame takes what the link itself does not answer. Set before run.
+	onFrame func(wire.Frame) error
+	// onProbed takes the answers to probes. Set before run.
+	onProbed func(wire.Probed)
+}
+
+// dialLink reaches a relay and checks its key.
+func dialLink(ctx context.Context, addr RelayAddr, ident *identity, dial DialFunc) (*clientLink, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	raw, err := dial(ctx, "tcp", addr.Host)
+	if err != nil {
+		return nil, fmt.Errorf("relay %s: %w", addr.Host, err)
+	}
+	quiet(raw)
+	conn := tls.Client(raw, ident.config(wire.ALPN, &addr.ID))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("relay %s: handshake: %w", addr.Host, err)
+	}
+	l, err := newLink(conn)
+	if err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("relay %s: %w", addr.Host, err)
+	}
+	c := &clientLink{
+		link: l, addr: addr, dial: dial,
+		pongs: make(map[uint32]chan struct{}), tokens: make(map[uint32]chan wire.TokenFor),
+	}
+	now := time.Now().UnixNano()
+	c.sent.Store(now)
+	c.heard.Store(now)
+	return c, nil
+}
+
+// quiet turns off what a transport sends on its own.
+func quiet(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		t.SetKeepAlive(false) //nolint:errcheck // costs bytes only
+	}
+}
+
+// dialData opens a data connection to the machine that the link reached, and claims a token.
+func (c *clientLink) dialData(ctx context.Context, t wire.Token) (net.Conn, error) {
+	host := c.addr.Host
+	if a, ok := c.raw.RemoteAddr().(*net.TCPAddr); ok {
+		host = a.String() // a name may stand for several machines
+	}
+	conn, err := c.dial(ctx, "tcp", host)
+	if err != nil {
+		return nil, fmt.Errorf("relay %s: data connection: %w", c.addr.Host, err)
+	}
+	quiet(conn)
+	if err := sendPreamble(conn, t); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("relay %s: data connection: %w", c.addr.Host, err)
+	}
+	return conn, nil
+}
+
+func (c *clientLink) send(f wire.Frame) error {
+	c.sent.Store(time.Now().UnixNano())
+	return c.link.send(f)
+}
+
+// run serves the link until it ends, and says why.
+func (c *clientLink) run(ctx context.Context) error {
+	c.interval.Store(int64(c.keep.cur))
+	var pinger sync.WaitGroup
+	pinger.Go(func() { c.pingWhenIdle() })
+	err := c.link.run(ctx, c.handle)
+	pinger.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.goodbye != nil {
+		return c.goodbye
+	}
+	return err
+}
+
+func (c *clientLink) handle(f wire.Frame) error {
+	c.heard.Store(time.Now().UnixNano())
+	c.mu.Lock()
+	switch f := f.(type) {
+	case wire.Pong:
+		if ch, ok := c.pongs[f.Seq]; ok {
+			delete(c.pongs, f.Seq)
+			close(ch)
+		}
+	case wire.TokenFor:
+		if ch, ok := c.tokens[f.ID]; ok {
+			delete(c.tokens, f.ID)
+			ch <- f
+		}
+	case wire.Goodbye:
+		c.goodbye = goodbyeError(f)
+	default:
+		c.mu.Unlock()
+		if p, ok := f.(wire.Probed); ok {
+			if c.onProbed != nil {
+				c.onProbed(p)
+			}
+			return nil
+		}
+		if c.onFrame != nil {
+			return c.onFrame(f)
+		}
+		return fmt.Errorf("relay %s: unexpected frame %T", c.addr.Host, f)
+	}
+	c.mu.Unlock()
+	return nil
+}
+
+func goodbyeError(f wire.Goodbye) error {
+	switch f.Reason {
+	case wire.ReasonDisplaced:
+		return ErrDisplaced
+	case wire.ReasonLimit:
+		return fmt.Errorf("the relay ended the connection: too much was asked: %s", f.Text)
+	}
+	return fmt.Errorf("the relay ended the connection: %s", f.Text)
+}
+
+var errFrozen = errors.New("the relay does not answer")
+
+// pingWhenIdle pings whenever one direction has been silent for the current interval.
+func (c *clientLink) pingWhenIdle() {
+	timer := time.NewTimer(c.keep.cur)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-c.gone:
+			return
+		}
+		sent, heard := c.sent.Load(), c.heard.Load()
+		now := time.Now()
+		if d := c.keep.cur - now.Sub(time.Unix(0, min(sent, heard))); d > 0 {
+			timer.Reset(d)
+			continue
+		}
+		silent := now.Sub(time.Unix(0, max(sent, heard))) >= c.keep.cur
+		switch alive := c.ping(); {
+		case !alive && silent:
+			c.keep.lost()
+		case alive && silent:
+			c.keep.answered()
+		}
+		c.interval.Store(int64(c.keep.cur))
+		timer.Reset(c.keep.cur)
+	}
+}
+
+// ping closes the link and returns false when the relay does not answer in time.
+func (c *clientLink) ping() bool {
+	c.mu.Lock()
+	c.seq++
+	seq, pong := c.seq, make(chan struct{})
+	c.pongs[seq] = pong
+	c.mu.Unlock()
+	if err := c.send(wire.Ping{Seq: seq, Idle: c.idle()}); err != nil {
+		return false
+	}
+	timer := time.NewTimer(c.pingTimeout)
+	defer timer.Stop()
+	select {
+	case <-pong:
+		return true
+	case <-c.gone:
+		return false
+	case <-timer.C:
+		c.close(errFrozen)
+		return false
+	}
+}
+
+// idle is the silence that the relay may have to bear next.
+func (c *clientLink) idle() uint16 {
+	next := time.Duration(c.interval.Load())*2 + c.pingTimeout
+	return uint16(min(next/time.Second+1, 1<<16-1))
+}
+
+// pending is a knock on its way.
+type pending struct {
+	wire.TokenFor
+	link *clientLink
+}
+
+// connect sends a knock and waits for the token of its data connection.
+func (c *clientLink) connect(ctx context.Context, target key.NodeID, hops []RelayAddr, k wire.Knock) (pending, error) {
+	ch := make(chan wire.TokenFor, 1)
+	c.mu.Lock()
+	c.lastID++
+	id := c.lastID
+	c.tokens[id] = ch
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.tokens, id)
+		c.mu.Unlock()
+	}()
+	if err := c.send(wire.Connect{ID: id, Target: target, Hops: hops, Knock: k}); err != nil {
+		return pending{}, fmt.Errorf("relay %s: %w", c.addr.Host, err)
+	}
+	timer := time.NewTimer(tokenTimeout)
+	defer timer.Stop()
+	select {
+	case t := <-ch:
+		return pending{t, c}, nil
+	case <-c.gone:
+		return pending{}, fmt.Errorf("relay %s: %w", c.addr.Host, c.reason())
+	case <-timer.C:
+		return pending{}, fmt.Errorf("relay %s: no answer to a knock within %v: it may be overloaded", c.addr.Host, tokenTimeout)
+	case <-ctx.Done():
+		c.send(wire.Cancel{Session: uint64(id)}) //nolint:errcheck // a closed link has forgotten the knock
+		return pending{}, context.Cause(ctx)
+	}
+}
+
+// cancel withdraws the knock.
+func (p pending) cancel() {
+	p.link.send(wire.Cancel{Session: uint64(p.ID)}) //nolint:errcheck // a closed link has forgotten the knock
+}

@@ -1,0 +1,175 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"iod/key"
+	"iod/overlay/wire"
+)
+
+// knock is a valid knock that waits for the gate.
+type knock struct {
+	key     sessionKey
+	request Request
+	handler Handler
+	link    *clientLink
+	token   wire.Token
+	cancel  context.CancelFunc
+	ends    time.Time
+}
+
+// Why knocks are dropped. Consumers never learn it.
+var (
+	errRate      = errors.New("knocks come too often")
+	errElsewhere = errors.New("the knock is for another node or another relay")
+	errTime      = errors.New("the knock's time is too far from this device's clock")
+	errReplay    = errors.New("the knock came before")
+	errStream    = errors.New("there is no such stream")
+	errPending   = errors.New("too many knocks are pending")
+	errWithdrawn = errors.New("the consumer went away")
+)
+
+// invited checks a knock, cheapest check first, and lets a valid one wait for the gate. It runs on the link's reader: that is
+// the bound on how many are checked at a time.
+func (d *Device) invited(ctx context.Context, g *registration, link *clientLink, f wire.Invite) error {
+	now := d.o.Now()
+	if !d.knocks.pass(now, &g.rate, sourceKey{g.addr, f.Source}) {
+		return errRate
+	}
+	q, err := d.opener.Open(&f.Knock)
+	if err != nil {
+		return err
+	}
+	handler, ok := d.o.Streams(q.Stream)
+	switch {
+	case q.Device != d.ident.id || q.Relay != g.addr.ID:
+		return errElsewhere
+	case q.Time.Sub(now).Abs() > d.o.KnockWindow:
+		d.o.Log.Warn("overlay: knock dropped", "err", errTime, "knock_time", q.Time, "now", now)
+		return errTime
+	case d.knocks.seen(&q.Request):
+		return errReplay
+	case !ok:
+		return errStream
+	}
+	if err := q.Verify(); err != nil {
+		return err
+	}
+	d.knocks.remember(&q.Request)
+	k := &knock{
+		key:     sessionKey{g.addr.ID, f.Session},
+		request: Request{Account: q.Account.Account(), Node: q.Node, Stream: q.Stream},
+		handler: handler, link: link, token: f.Token,
+		ends: time.Now().Add(time.Duration(f.Life) * time.Second),
+	}
+	return d.enter(ctx, k)
+}
+
+// enter makes a valid knock pending.
+func (d *Device) enter(ctx context.Context, k *knock) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, twice := d.pending[k.key]
+	_, live := d.sessions[k.key]
+	switch {
+	case twice || live:
+		return errReplay
+	case len(d.pending) >= d.o.MaxPending || d.accounts[k.request.Account] >= d.o.MaxPendingPerAccount,
+		len(d.sessions) >= d.o.MaxSessions:
+		return errPending
+	}
+	d.pending[k.key] = k
+	d.accounts[k.request.Account]++
+	d.suspect(k)
+	wait, cancel := context.WithDeadline(ctx, k.ends)
+	k.cancel = cancel
+	d.work.Go(func() {
+		defer cancel()
+		d.answer(ctx, wait, k)
+	})
+	return nil
+}
+
+// suspect checks the relays of a consumer's older sessions when it comes over another relay: it may know that they are dead. d.mu is held.
+func (d *Device) suspect(k *knock) {
+	for id, s := range d.sessions {
+		if s.request.Node != k.request.Node || id.relay == k.key.relay {
+			continue
+		}
+		for _, g := range d.relays {
+			if g.addr.ID == id.relay {
+				g.check()
+			}
+		}
+	}
+}
+
+// answer waits for the gate and serves the session. wait ends with the token or when the consumer goes away.
+func (d *Device) answer(ctx, wait context.Context, k *knock) {
+	log := d.o.Log.With("account", k.request.Account, "stream", k.request.Stream)
+	pass, err := d.o.Gate.Admit(wait, k.request)
+	if err != nil {
+		d.leave(k)
+		d.refuse.Add(1)
+		log.Debug("overlay: knock refused", "err", err)
+		return
+	}
+	defer pass.Release()
+	s := newSession(ctx, d, k, pass)
+	d.mu.Lock()
+	d.sessions[k.key] = s
+	d.mu.Unlock()
+	d.leave(k)
+	defer func() {
+		d.mu.Lock()
+		delete(d.sessions, k.key)
+		d.mu.Unlock()
+	}()
+	switch err := s.run(wait); {
+	case errors.Is(err, ErrCut):
+		log.Info("overlay: session cut", "err", err)
+	case err != nil && s.served:
+		log.Warn("overlay: session ended", "err", err)
+	case err != nil:
+		log.Debug("overlay: session not begun", "err", err)
+	}
+}
+
+// leave ends a knock's waiting.
+func (d *Device) leave(k *knock) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.pending, k.key)
+	if d.accounts[k.request.Account]--; d.accounts[k.request.Account] == 0 {
+		delete(d.accounts, k.request.Account)
+	}
+}
+
+// withdrawn ends a pending knock whose consumer went away.
+func (d *Device) withdrawn(id sessionKey) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if k := d.pending[id]; k != nil {
+		k.cancel()
+	}
+}
+
+// alive reports whether a session, or the knock for it, exists.
+func (d *Device) alive(id sessionKey) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sessions[id] != nil || d.pending[id] != nil
+}
+
+// cutRelay ends the sessions that run over a relay.
+func (d *Device) cutRelay(relay key.NodeID, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, s := range d.sessions {
+		if id.relay == relay {
+			s.cut(err)
+		}
+	}
+}

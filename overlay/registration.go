@@ -1,0 +1,160 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"iod/overlay/wire"
+)
+
+// registration keeps a device known to one relay.
+type registration struct {
+	device *Device
+	addr   RelayAddr
+	keep   *keepAlive // used by one link after the other
+	rate   bucket     // of knocks; used by the link's reader only
+
+	mu        sync.Mutex
+	link      *clientLink // nil while there is none
+	connected bool
+	since     time.Time
+	err       error
+	checking  bool // a ping asked for by check is on its way
+}
+
+func newRegistration(d *Device, a RelayAddr) *registration {
+	return &registration{device: d, addr: a, keep: newKeepAlive(d.o.KeepAliveMin, d.o.KeepAliveMax), since: d.o.Now()}
+}
+
+func (g *registration) status() RelayStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := RelayStatus{Addr: g.addr, Connected: g.connected, Since: g.since}
+	if g.err != nil && !g.connected {
+		s.Error = g.err.Error()
+	}
+	if g.link != nil && g.connected {
+		s.KeepAlive = time.Duration(g.link.interval.Load())
+	}
+	return s
+}
+
+// jitter spreads what many would do at once over half to one and a half of d.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1)
+}
+
+// run connects again and again until ctx ends.
+func (g *registration) run(ctx context.Context) {
+	o := &g.device.o
+	wait := o.RetryMin
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := g.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > 10*time.Second {
+			wait = o.RetryMin
+		}
+		pause := jitter(wait)
+		if errors.Is(err, ErrDisplaced) {
+			// Not a reason to fight: whoever came last has it, until an owner looks at the warning.
+			pause = jitter(o.DisplacedRetry)
+		}
+		o.Log.Warn("overlay: relay lost", "relay", g.addr.Host, "err", err, "retry_in", pause.Round(time.Millisecond))
+		g.set(nil, false, err)
+		wait = min(2*wait, o.RetryMax)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (g *registration) set(l *clientLink, connected bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.link, g.err = l, err
+	if connected != g.connected {
+		g.connected, g.since = connected, g.device.o.Now()
+	}
+}
+
+// once connects, registers, and serves knocks until the link ends. A link that ends for silence takes its sessions along: the relay is
+// frozen or gone, and their consumers look for another one.
+func (g *registration) once(ctx context.Context) error {
+	d := g.device
+	link, err := dialLink(ctx, g.addr, d.ident, d.o.Dial)
+	if err != nil {
+		return err
+	}
+	link.keep, link.pingTimeout = g.keep, d.o.PingTimeout
+	g.set(link, false, nil)
+	registered := false
+	link.onFrame = func(f wire.Frame) error {
+		if v, ok := f.(wire.Registered); ok {
+			if registered || v.Version != wire.Version {
+				return errors.New("register: unexpected answer")
+			}
+			registered = true
+			link.raw.SetReadDeadline(time.Time{}) //nolint:errcheck // a closed connection fails the read
+			g.set(link, true, nil)
+			d.o.Log.Info("overlay: relay reached", "relay", g.addr.Host, "node", g.addr.ID)
+			return nil
+		}
+		if !registered {
+			return fmt.Errorf("register: unexpected frame %T", f)
+		}
+		return d.serveFrame(ctx, g, link, f)
+	}
+	link.raw.SetReadDeadline(time.Now().Add(handshakeTimeout)) //nolint:errcheck // a closed connection fails the read
+	link.interval.Store(int64(g.keep.cur))
+	if err := link.send(wire.Register{Version: wire.Version, Idle: link.idle()}); err != nil {
+		link.close(err)
+	}
+	err = link.run(ctx)
+	if errors.Is(err, errFrozen) {
+		d.cutRelay(g.addr.ID, err)
+	}
+	return err
+}
+
+// check finds out soon whether the relay is alive; the answer is the link's end or nothing.
+func (g *registration) check() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.link == nil || !g.connected || g.checking {
+		return
+	}
+	g.checking = true
+	link := g.link
+	g.device.work.Go(func() {
+		link.ping()
+		g.mu.Lock()
+		g.checking = false
+		g.mu.Unlock()
+	})
+}
+
+// serveFrame serves a frame of a registered link, on the link's reader.
+func (d *Device) serveFrame(ctx context.Context, g *registration, link *clientLink, f wire.Frame) error {
+	switch f := f.(type) {
+	case wire.Invite:
+		if err := d.invited(ctx, g, link, f); err != nil {
+			d.refuse.Add(1)
+			d.o.Log.Debug("overlay: knock dropped", "relay", g.addr.Host, "err", err)
+		}
+		return nil
+	case wire.Cancel:
+		d.withdrawn(sessionKey{g.addr.ID, f.Session})
+		return nil
+	case wire.Probe:
+		return link.send(wire.Probed{Session: f.Session, Seq: f.Seq, Alive: d.alive(sessionKey{g.addr.ID, f.Session})})
+	}
+	return fmt.Errorf("unexpected frame %T", f)
+}

@@ -1,0 +1,183 @@
+package overlay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"iod/overlay/wire"
+)
+
+// session is an admitted consumer's connection to one stream, on the device.
+type session struct {
+	device  *Device
+	id      sessionKey
+	request Request
+	handler Handler
+	knock   *knock
+	pass    Pass
+	since   time.Time
+	ctx     context.Context
+	cut     context.CancelCauseFunc // ends everything at once
+
+	traffic
+	streams atomic.Int64
+	served  bool // the consumer's mode was read; used by run's goroutine and whoever called it
+}
+
+// traffic counts the bytes of a session's streams.
+type traffic struct{ in, out atomic.Uint64 }
+
+func newSession(ctx context.Context, d *Device, k *knock, p Pass) *session {
+	s := &session{device: d, id: k.key, request: k.request, handler: k.handler, knock: k, pass: p, since: d.o.Now()}
+	s.ctx, s.cut = context.WithCancelCause(ctx)
+	return s
+}
+
+func (s *session) status() SessionStatus {
+	return SessionStatus{
+		Account: s.request.Account, Node: s.request.Node, Stream: s.request.Stream, Relay: s.id.relay, Since: s.since,
+		In: s.in.Load(), Out: s.out.Load(), Streams: int(s.streams.Load()),
+	}
+}
+
+// run serves the session until it ends or its pass is withdrawn.
+func (s *session) run(wait context.Context) error {
+	defer s.cut(nil)
+	var watcher sync.WaitGroup
+	defer watcher.Wait()
+	defer s.cut(nil)
+	watcher.Go(func() {
+		select {
+		case <-s.pass.Done():
+			s.cut(fmt.Errorf("%w: %w", ErrCut, s.pass.Err()))
+		case <-s.ctx.Done():
+		}
+	})
+	raw, err := s.knock.link.dialData(wait, s.knock.token)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	stop := context.AfterFunc(s.ctx, func() { abort(raw) })
+	defer stop()
+	conn, mode, err := s.handshake(raw)
+	if err != nil {
+		return cause(s.ctx, err)
+	}
+	s.knock, s.served = nil, true
+	switch mode {
+	case wire.ModeStream:
+		err = s.serveStream(&streamConn{Conn: conn, raw: raw, traffic: &s.traffic})
+	case wire.ModeMux:
+		err = s.serveMux(conn, raw)
+	default:
+		err = fmt.Errorf("session: mode %d is not known here", mode)
+	}
+	return cause(s.ctx, err)
+}
+
+// cause prefers the reason for which a context was ended to the error that this led to.
+func cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil && err != nil {
+		return c
+	}
+	return err
+}
+
+// handshake proves both node keys to each other and reads the mode. A consumer that knocked over several relays goes no further
+// than this on all but one.
+func (s *session) handshake(raw net.Conn) (*tls.Conn, byte, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)
+	defer cancel()
+	conn := tls.Server(raw, s.device.ident.config(wire.ALPNData, &s.request.Node))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, 0, fmt.Errorf("session: handshake: %w", err)
+	}
+	raw.SetReadDeadline(time.Now().Add(handshakeTimeout)) //nolint:errcheck // a closed connection fails the read
+	var mode [1]byte
+	if _, err := io.ReadFull(conn, mode[:]); err != nil {
+		return nil, 0, fmt.Errorf("session: mode: %w", err)
+	}
+	raw.SetReadDeadline(time.Time{}) //nolint:errcheck // likewise
+	return conn, mode[0], nil
+}
+
+// serveStream hands one stream to the handler and closes it in order after that.
+func (s *session) serveStream(conn net.Conn) error {
+	s.streams.Add(1)
+	defer s.streams.Add(-1)
+	err := s.handler.ServeStream(s.ctx, conn, s.request)
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	return errors.Join(err, conn.Close())
+}
+
+// streamConn is a stream that has a connection of its own.
+type streamConn struct {
+	*tls.Conn
+	raw     net.Conn
+	traffic *traffic
+	watch   *watch // nil on a device
+	onClose func() // nil on a device
+	once    sync.Once
+	failure atomic.Pointer[error]
+}
+
+// Read implements net.Conn.
+func (c *streamConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.traffic.in.Add(uint64(n))
+		c.watch.heard()
+	}
+	return n, c.explain(err)
+}
+
+// Write implements net.Conn.
+func (c *streamConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if n > 0 {
+		c.traffic.out.Add(uint64(n))
+		c.watch.said()
+	}
+	return n, c.explain(err)
+}
+
+// explain replaces an error that fail has led to by its reason.
+func (c *streamConn) explain(err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	if f := c.failure.Load(); f != nil {
+		return *f
+	}
+	return err
+}
+
+// fail ends the stream at once, with a reason for whoever reads or writes.
+func (c *streamConn) fail(err error) {
+	c.failure.CompareAndSwap(nil, &err)
+	abort(c.raw)
+}
+
+// Close ends the stream in order, both ways.
+func (c *streamConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() {
+		if c.onClose != nil {
+			c.onClose()
+		}
+	})
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

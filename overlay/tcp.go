@@ -1,0 +1,30 @@
+package overlay
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+)
+
+// targetTimeout bounds reaching a stream's target, which is on the device or beside it.
+const targetTimeout = 5 * time.Second
+
+// TCP forwards streams to a TCP target on the device or beside it, host:port. Half-closes pass both ways.
+func TCP(target string) Handler { return tcpHandler{target} }
+
+type tcpHandler struct{ target string }
+
+// ServeStream implements Handler.
+func (h tcpHandler) ServeStream(ctx context.Context, conn net.Conn, _ Request) error {
+	d := net.Dialer{Timeout: targetTimeout, KeepAlive: time.Minute}
+	to, err := d.DialContext(ctx, "tcp", h.target)
+	if err != nil {
+		return fmt.Errorf("stream's target %s: %w", h.target, err)
+	}
+	defer to.Close()
+	if err := pipe(ctx, conn, to); err != nil {
+		return fmt.Errorf("stream's target %s: %w", h.target, err)
+	}
+	return nil
+}
