@@ -108,7 +108,7 @@ func (c *Claim) read() {
 		c.Reject = "forged: " + v.Reason
 	}
 	if c.Reject == "" {
-		if err := sound(&d); err != nil {
+		if err := Check(&d); err != nil {
 			c.Reject = err.Error()
 		}
 	}
@@ -127,8 +127,8 @@ func (c *Claim) unsigned() string {
 	return "unsigned, and it is not known who wrote it"
 }
 
-// sound checks that every field can be kept, compared and shown.
-func sound(d *document.Device) error {
+// Check says why a document is none that can be kept, compared and shown: sizes, counts, characters, prices, coordinates.
+func Check(d *document.Device) error {
 	if d.Sequence > math.MaxInt64 {
 		return fmt.Errorf("iod_sequence %d is too large", d.Sequence)
 	}

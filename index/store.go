@@ -68,7 +68,7 @@ type Reader interface {
 	Anchor(ctx context.Context, max uint32) (Cursor, bool, error)
 	// Get returns an account's listing, live or ended; nil when there has never been one.
 	Get(ctx context.Context, a key.AccountID) (*Listing, error)
-	// Search returns live listings, the last updated first, without Raw.
+	// Search returns live listings, the last updated first.
 	Search(ctx context.Context, q Query) ([]*Listing, error)
 	// Legacy is Search in the form of the existing marketplace.
 	Legacy(ctx context.Context, q LegacyQuery) ([]*Listing, error)
@@ -90,6 +90,7 @@ type Query struct {
 	Near               *Near
 	After              *Mark // the page after this listing
 	Limit              int   // at most MaxLimit; 0: DefaultLimit
+	Raw                bool  // answer with Listing.Raw
 }
 
 // Near narrows a search to a circle on the globe.

@@ -28,7 +28,7 @@ func (w *where) String() string { return strings.Join(w.conds, " AND ") }
 
 const order = " ORDER BY l.updated DESC, l.account DESC"
 
-// Search returns live listings, the last updated first, without Raw.
+// Search returns live listings, the last updated first.
 func (s *Store) Search(ctx context.Context, q index.Query) ([]*index.Listing, error) {
 	var w where
 	w.and("l.status = 'live'")
@@ -50,7 +50,11 @@ func (s *Store) Search(ctx context.Context, q index.Query) ([]*index.Listing, er
 	if q.After != nil {
 		w.and("(l.updated, l.account) < (?, ?)", q.After.UpdatedMilli, q.After.Account[:])
 	}
-	return s.listings(ctx, "SELECT "+columns+" FROM listing l WHERE "+w.String()+order+" LIMIT ?", append(w.args, page(q.Limit))...)
+	from, raw := " FROM listing l WHERE ", ""
+	if q.Raw {
+		from, raw = " FROM listing l JOIN document d ON d.id = l.document WHERE ", ", d.raw"
+	}
+	return s.listings(ctx, q.Raw, "SELECT "+columns+raw+from+w.String()+order+" LIMIT ?", append(w.args, page(q.Limit))...)
 }
 
 // offers narrows to listings with an offer that has all that is asked.
@@ -134,7 +138,7 @@ func (s *Store) Legacy(ctx context.Context, q index.LegacyQuery) ([]*index.Listi
 	w.and("l.status = 'live'")
 	if q.Account != nil {
 		w.and("l.account = ?", q.Account[:])
-		return s.listings(ctx, "SELECT "+columns+" FROM listing l WHERE "+w.String(), w.args...)
+		return s.listings(ctx, false, "SELECT "+columns+" FROM listing l WHERE "+w.String(), w.args...)
 	}
 	for _, f := range q.Filters {
 		field, known := legacyFields[f.Field]
@@ -151,14 +155,25 @@ func (s *Store) Legacy(ctx context.Context, q index.LegacyQuery) ([]*index.Listi
 	if q.Limit <= 0 {
 		return nil, nil
 	}
-	return s.listings(ctx, "SELECT "+columns+" FROM listing l WHERE "+w.String()+order+" LIMIT ? OFFSET ?",
+	return s.listings(ctx, false, "SELECT "+columns+" FROM listing l WHERE "+w.String()+order+" LIMIT ? OFFSET ?",
 		append(w.args, min(q.Limit, index.MaxLimit), max(q.Offset, 0))...)
 }
 
-func (s *Store) listings(ctx context.Context, q string, args ...any) ([]*index.Listing, error) {
+func (s *Store) listings(ctx context.Context, withRaw bool, q string, args ...any) ([]*index.Listing, error) {
 	rows, err := s.read.QueryContext(ctx, q, args...)
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
-	return collect(rows, "listings", func(rows *sql.Rows) (*index.Listing, error) { return scan(rows) })
+	return collect(rows, "listings", func(rows *sql.Rows) (*index.Listing, error) {
+		if !withRaw {
+			return scan(rows)
+		}
+		var raw []byte
+		l, err := scan(rows, &raw)
+		if err != nil {
+			return nil, err
+		}
+		l.Raw = raw
+		return l, nil
+	})
 }

@@ -1,0 +1,218 @@
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+	"time"
+
+	"iod/document"
+	"iod/index"
+	"iod/key"
+)
+
+// Client asks an index's API. What it returns is what the index says; Verify checks it.
+type Client struct {
+	Base string       // http:// or https:// URL of the server
+	HTTP *http.Client // nil: a client with a time limit of 30 seconds
+}
+
+// maxAnswer bounds an answer, in bytes: a page of 500 of the largest documents would be more, a search asks for fewer.
+const maxAnswer = 32 << 20
+
+var defaultHTTP = &http.Client{Timeout: 30 * time.Second}
+
+// Devices asks for one page of a search.
+func (c *Client) Devices(ctx context.Context, q Query) (Page, error) {
+	var p Page
+	err := c.get(ctx, "/api/v1/devices", q.Values(), &p)
+	return p, err
+}
+
+// All asks for all pages of a search, one after the other.
+func (c *Client) All(ctx context.Context, q Query) iter.Seq2[Device, error] {
+	return func(yield func(Device, error) bool) {
+		for {
+			p, err := c.Devices(ctx, q)
+			if err != nil {
+				yield(Device{}, err)
+				return
+			}
+			for _, d := range p.Devices {
+				if !yield(d, nil) {
+					return
+				}
+			}
+			if p.Next == "" || p.Next == q.After || len(p.Devices) == 0 {
+				return
+			}
+			q.After = p.Next
+		}
+	}
+}
+
+// Device asks for one device: a DID, an address or 0x-hex. One that is not known is a *Problem with Status 404.
+func (c *Client) Device(ctx context.Context, did string) (Detail, error) {
+	var d Detail
+	a, err := key.ParseAccount(did)
+	if err != nil {
+		return d, fmt.Errorf("ask for device %.100q: %w", did, err)
+	}
+	if err := c.get(ctx, "/api/v1/devices/"+a.DID(), nil, &d); err != nil {
+		return d, err
+	}
+	if d.DID != a.DID() {
+		return Detail{}, fmt.Errorf("ask for device %s: the index answers with another, %.100q", a.DID(), d.DID)
+	}
+	return d, nil
+}
+
+// Status asks how far the index is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.get(ctx, "/api/v1/status", nil, &s)
+	return s, err
+}
+
+// Asides asks for a page of what is set aside: those with an id below before (0: the newest), at most limit (0: the server's).
+func (c *Client) Asides(ctx context.Context, before int64, limit int) (Asides, error) {
+	v := url.Values{}
+	if before > 0 {
+		v.Set("before", fmt.Sprint(before))
+	}
+	if limit > 0 {
+		v.Set("limit", fmt.Sprint(limit))
+	}
+	var a Asides
+	err := c.get(ctx, "/api/v1/set-aside", v, &a)
+	return a, err
+}
+
+func (c *Client) get(ctx context.Context, path string, q url.Values, into any) error {
+	if err := c.ask(ctx, path, q, into); err != nil {
+		return fmt.Errorf("ask the index at %s: %w", redact(c.Base), err)
+	}
+	return nil
+}
+
+func (c *Client) ask(ctx context.Context, path string, q url.Values, into any) error {
+	u, err := url.Parse(c.Base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return errors.New("not an http:// or https:// URL")
+	}
+	u = u.JoinPath(path)
+	u.RawQuery = q.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/json, application/problem+json")
+	client := c.HTTP
+	if client == nil {
+		client = defaultHTTP
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		var u *url.Error // its text repeats the URL
+		if errors.As(err, &u) {
+			err = u.Err
+		}
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err != nil {
+		return fmt.Errorf("read its answer: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return fmt.Errorf("its answer has more than %d bytes", maxAnswer)
+	}
+	if res.StatusCode != http.StatusOK {
+		p := &Problem{}
+		if json.Unmarshal(body, p) != nil {
+			*p = Problem{}
+		}
+		p.Status = res.StatusCode
+		return p
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("its answer is not of the known form: %w", err)
+	}
+	return nil
+}
+
+// redact leaves out the user and password of a URL.
+func redact(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return "(unreadable URL)"
+	}
+	return u.Redacted()
+}
+
+// Finding is what the client itself finds of a device that an index told of.
+type Finding struct {
+	Verdict document.Verdict
+	Device  Device   // from the document alone; what only the chain knows is as the index says
+	Differs []string // the fields in which the index says something else than the document
+}
+
+// Verify reads and judges the document that came with the device, believing nothing else that the index says. The query must
+// have asked for documents. What only the chain knows (signer, blocks, presence, validity) cannot be checked here: an index may
+// withhold a newer document, but cannot make up a signed one.
+func (d *Device) Verify() (Finding, error) {
+	f, err := d.verify()
+	if err != nil {
+		return f, fmt.Errorf("verify %.100s: %w", d.DID, err)
+	}
+	return f, nil
+}
+
+func (d *Device) verify() (Finding, error) {
+	a, err := key.ParseDID(d.DID)
+	if err != nil {
+		return Finding{}, err
+	}
+	digits, ok := strings.CutPrefix(d.Document, "0x")
+	if !ok {
+		return Finding{}, errors.New("the index sent no document")
+	}
+	raw, err := hex.DecodeString(digits)
+	if err != nil {
+		return Finding{}, fmt.Errorf("the document is not hex: %w", err)
+	}
+	doc, verdict, err := document.ReadDevice(a, document.DeviceAttribute, raw)
+	if err != nil {
+		return Finding{}, err
+	}
+	if err := index.Check(&doc); err != nil {
+		return Finding{}, err
+	}
+	l := index.Listing{Account: a, Device: doc, State: verdict.State, Reason: verdict.Reason, Vouched: verdict.Vouched, Raw: raw, Expires: index.Never}
+	own := deviceOf(&l)
+	own.Status, own.Expires, own.First, own.Updated, own.Signer, own.Chain = d.Status, d.Expires, d.First, d.Updated, d.Signer, d.Chain
+	return Finding{Verdict: verdict, Device: own, Differs: differing(own, *d)}, nil
+}
+
+// differing lists the JSON names of the fields that are not alike.
+func differing(a, b Device) []string {
+	var names []string
+	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
+	for i := range va.NumField() {
+		x, y := va.Field(i), vb.Field(i)
+		if x.Kind() == reflect.Slice && x.Len() == 0 && y.Len() == 0 || reflect.DeepEqual(x.Interface(), y.Interface()) {
+			continue
+		}
+		name, _, _ := strings.Cut(va.Type().Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
