@@ -12,6 +12,9 @@ import (
 func (m *Metadata) EncodeCall(c Call) ([]byte, error) {
 	e := encoder{m: m, b: make([]byte, 0, 64)}
 	if err := e.call(c); err != nil {
+		if unknown, ok := err.(*NotFoundError); ok {
+			return nil, unknown // says it all
+		}
 		return nil, fmt.Errorf("metadata: encode call %s.%s: %w", c.Pallet, c.Name, err)
 	}
 	return e.b, nil

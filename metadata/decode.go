@@ -81,6 +81,9 @@ func (d *decoder) container(n *node) any {
 	case opArray:
 		return d.items(n.elem, int(n.n))
 	case opTuple:
+		if len(n.fields) == 0 {
+			return nothing
+		}
 		return d.tuple(n)
 	case opComposite:
 		return d.fields(n.fields)
@@ -90,6 +93,9 @@ func (d *decoder) container(n *node) any {
 		return d.variant(n)
 	}
 }
+
+// nothing is the empty tuple, which costs no memory however many a hostile value has.
+var nothing any = []any{}
 
 func (d *decoder) items(elem TypeID, n int) []any {
 	if !d.charge(n) {

@@ -3,6 +3,7 @@ package metadata
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Errors to test for with errors.Is.
@@ -41,6 +42,7 @@ func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
 type ValueError struct {
 	Path    string // to the field, as in "calls[1].dest"; empty for the value itself
 	Problem string // as in "want u32, got string"
+	Err     error  // what lies below, as a *NotFoundError of a call within a call; may be nil
 }
 
 func (e *ValueError) Error() string {
@@ -50,17 +52,27 @@ func (e *ValueError) Error() string {
 	return e.Path + ": " + e.Problem
 }
 
+// Unwrap returns Err.
+func (e *ValueError) Unwrap() error { return e.Err }
+
 func misfit(format string, args ...any) error {
 	return &ValueError{Problem: fmt.Sprintf(format, args...)}
 }
 
-// within puts a step in front of the path of a ValueError.
+// longestPath bounds the path of a ValueError; a longer one keeps its inner end.
+const longestPath = 256
+
+// within puts a step in front of the path of a ValueError, and makes one of any other error.
 func within(step string, err error) error {
-	var v *ValueError
-	if !errors.As(err, &v) {
-		return fmt.Errorf("%s: %w", step, err)
+	v, ok := err.(*ValueError)
+	if !ok {
+		return &ValueError{Path: step, Problem: strings.TrimPrefix(err.Error(), "metadata: "), Err: err}
 	}
 	switch {
+	case len(v.Path) > longestPath:
+		if !strings.HasPrefix(v.Path, "…") {
+			v.Path = "…" + v.Path
+		}
 	case v.Path == "":
 		v.Path = step
 	case v.Path[0] == '[':
@@ -68,5 +80,5 @@ func within(step string, err error) error {
 	default:
 		v.Path = step + "." + v.Path
 	}
-	return err
+	return v
 }

@@ -53,7 +53,7 @@ import (
 // Metadata is the parsed metadata of one runtime version. It is immutable and safe for concurrent use.
 type Metadata struct {
 	version uint8
-	raw     string // for docs; empty after ParseLean
+	raw     []byte // for docs; nil after ParseLean
 	nodes   []node // by TypeID
 	pallets []pallet
 	byName  map[string]int // position in pallets

@@ -114,7 +114,7 @@ func (m *Metadata) docs(at uint32) string {
 	if at == 0 {
 		return ""
 	}
-	r := scale.NewReader([]byte(m.raw[at:min(len(m.raw), int(at)+maxDocs)]))
+	r := scale.NewReader(m.raw[at:min(len(m.raw), int(at)+maxDocs)])
 	var b strings.Builder
 	for i := range r.Compact() {
 		line := r.Vec()

@@ -30,7 +30,7 @@ func parse(b []byte, lean bool) (*Metadata, error) {
 	}
 	m := &Metadata{address: NoType, signature: NoType, call: NoType, event: NoType, error: NoType}
 	if !lean {
-		m.raw = string(body)
+		m.raw = clone(body)
 	}
 	p := &parser{r: scale.NewReader(body), lean: lean, names: make(map[string]string), values: make(map[string]string)}
 	if err := p.metadata(m); err != nil {
