@@ -228,7 +228,7 @@ func TestPolkadotPayloads(t *testing.T) {
 				t.Errorf("%s: %s: payload\n%x, want\n%s (%v)", file, c.Hex, got, c.PayloadRaw, err)
 			}
 		}
-		if len(v.Calls) != 12 {
+		if len(v.Calls) != 14 {
 			t.Errorf("%d calls were compared", len(v.Calls))
 		}
 	}

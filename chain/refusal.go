@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -26,17 +27,43 @@ var (
 	errFuture     = errors.New("nonce is ahead of the account's")
 )
 
-// verdicts are the texts that sp_runtime gives the reasons for which a transaction is invalid; nodes send them as data.
+// verdicts are the texts that sp_runtime gives the reasons for which a transaction is invalid.
 var verdicts = map[string]error{
-	"Transaction is outdated":                    errStaleNonce,
-	"Transaction has a bad signature":            ErrBadProof,
-	"Transaction has an ancient birth block":     errAncient,
-	"Transaction will be valid in the future":    errFuture,
-	"Transaction would exhaust the block limits": ErrPoolFull,
+	"Transaction is outdated":                                   errStaleNonce,
+	"Transaction has a bad signature":                           ErrBadProof,
+	"Transaction has an ancient birth block":                    errAncient,
+	"Transaction will be valid in the future":                   errFuture,
+	"Transaction would exhaust the block limits":                ErrPoolFull,
+	"Inability to pay some fees (e.g. account balance too low)": errPayment,
 }
 
-// payment is the text for an account that cannot pay the fee.
-const payment = "Inability to pay some fees (e.g. account balance too low)"
+// variants are the same by the names of the variants of InvalidTransaction.
+var variants = map[string]error{
+	"stale": errStaleNonce, "badProof": ErrBadProof, "ancientBirthBlock": errAncient, "future": errFuture,
+	"exhaustsResources": ErrPoolFull, "payment": errPayment,
+}
+
+// errPayment: the account cannot pay the fee.
+var errPayment = errors.New("account cannot pay")
+
+// verdictOf finds the reason for which a transaction is invalid: in the text that nodes send as data, or in the runtime's own
+// error as JSON, {"invalid":{"payment":null}}, which chopsticks sends as message.
+func verdictOf(e *rpc.Error) error {
+	if v, ok := verdicts[e.Text()]; ok {
+		return v
+	}
+	var form struct {
+		Invalid map[string]json.RawMessage `json:"invalid"`
+	}
+	if json.Unmarshal([]byte(e.Message), &form) == nil {
+		for name := range form.Invalid {
+			if v, ok := variants[name]; ok {
+				return v
+			}
+		}
+	}
+	return ErrRefused
+}
 
 // refusal gives a pool's error its type; other errors stay as they are.
 func refusal(err error, from key.AccountID) error {
@@ -46,14 +73,11 @@ func refusal(err error, from key.AccountID) error {
 	}
 	switch e.Code {
 	case poolInvalid:
-		text := e.Text()
-		if text == payment {
+		v := verdictOf(e)
+		if errors.Is(v, errPayment) {
 			return &ErrCannotPay{Account: from}
 		}
-		if v, ok := verdicts[text]; ok {
-			return fmt.Errorf("%w: %w", v, e)
-		}
-		return fmt.Errorf("%w: %w", ErrRefused, e)
+		return fmt.Errorf("%w: %w", v, e)
 	case poolUnknown:
 		return fmt.Errorf("%w: %w", ErrRefused, e)
 	case poolBanned:
