@@ -97,7 +97,7 @@ func appendAPIs(r *registry, b []byte) []byte {
 // version is the SCALE form of sp_version::RuntimeVersion.
 func (rt runtime) version() []byte {
 	b := scale.AppendStr(scale.AppendStr(nil, specName), specName)
-	b = scale.AppendU32(scale.AppendU32(scale.AppendU32(b, 1), rt.spec), 0)
+	b = scale.AppendU32(scale.AppendU32(scale.AppendU32(b, 1), rt.spec), 1)
 	apis := declareAPIs()
 	b = scale.AppendCompact(b, uint64(len(apis)))
 	for _, a := range apis {
