@@ -1,5 +1,30 @@
 // Package document reads, writes, signs and judges the documents that devices and consumers keep under their
 // DIDs: protobuf messages compatible with the existing marketplace's version 1.
+//
+//	Document   1 id, 2 controller, 3 repeated method, 4 signature, 5 repeated service, 6 repeated authentication
+//	method     1 id, 2 key type (varint), 3 controller, 4 public key as 0x-hex
+//	signature  1 key type (varint), 2 issuer = the DID, 3 hash = signature as 0x-hex
+//	service    1 id = <did>#<type>, 2 type, 3 endpoint, 4 data
+//
+// Services of a device document; those without iod_ are version 1's and come first:
+//
+//	staex_iod_version  data "v1"
+//	data_type, location, price_pin, price_access
+//	staex_mcc_id       data = node id
+//	mqtt_topic         data = topic filter; repeated
+//	iod_sequence       data = Unix milliseconds, grows with each publication
+//	iod_relay          endpoint tls://host:port/<node id>; repeated
+//	iod_owner          endpoint = the owner's address, data = its signature over the device's DID
+//	iod_stream         id <did>#<name>, endpoint iod://<node id>/<name>, data = JSON; repeated
+//	anything else      data; texts are JSON strings there
+//
+// The registry lets strangers overwrite anyone's attributes, so a document proves itself. What is signed is
+//
+//	blake2_256("iod/document/1" ‖ 0 ‖ DID ‖ 0 ‖ attribute name ‖ 0 ‖ the document's bytes with field 4 cut out)
+//
+// over the wire bytes as they are: nothing is encoded again. Field 4 itself must stand there once and in its one
+// canonical encoding, so that no byte of a signed document can change without the signature failing. Only a field 4 of the
+// outermost message is one: cutting out a whole field leaves the others what they were.
 package document
 
 import "iod/key"
@@ -16,8 +41,8 @@ type Device struct {
 	Node        key.NodeID // zero: none
 	DataType    string
 	Location    string // a name or "lat,lon"
-	PriceAccess string // decimal
-	PricePin    string // decimal
+	PriceAccess string // decimal; empty: none
+	PricePin    string // decimal; empty: none
 	Topics      []string
 	Sequence    uint64         // iod_sequence, Unix milliseconds; 0: a version 1 document without one
 	Relays      []string       // tls://host:port/<node id>
@@ -40,8 +65,16 @@ type Stream struct {
 	Period      string   `json:"period,omitempty"`
 }
 
-// Additional is a service that iod gives no meaning to.
+// Additional is a service that iod gives no meaning to. Data is what stands in the document: the existing marketplace
+// writes texts as JSON strings there. NewAdditional makes, and Text reads, that form.
 type Additional struct{ Type, Data string }
+
+// Client is what a consumer's document says: where the consumer's node is.
+type Client struct {
+	Account  key.AccountID `json:"account"`
+	Node     key.NodeID    `json:"node,omitzero"`
+	Sequence uint64        `json:"sequence,omitempty"` // 0: a version 1 document
+}
 
 // State is how far a document can be believed.
 type State string
@@ -55,21 +88,26 @@ const (
 
 // Verdict says what was found of a document.
 type Verdict struct {
-	State   State
-	Reason  string // why it is not verified; empty when it is
-	Vouched bool   // the owner's signature holds
+	State   State  `json:"state"`
+	Reason  string `json:"reason,omitempty"` // why it is not verified; empty when it is
+	Vouched bool   `json:"vouched"`          // the owner's signature holds, and so does the document's
 }
 
-// Sign encodes the device's document and signs it as account d.Account.
-func (d Device) Sign(p *key.Pair) ([]byte, error) { panic("document: to be written") }
-
-// ReadDevice decodes and judges the value of an attribute of account's DID. The error is for bytes that are no document at all;
-// a forged document is returned with its verdict.
-func ReadDevice(account key.AccountID, attribute string, raw []byte) (Device, Verdict, error) {
-	panic("document: to be written")
+// Standing is what decides which of two documents of one DID counts.
+type Standing struct {
+	State    State // empty: there is none
+	Sequence uint64
 }
 
-// SignVouch returns the owner's 0x-hex signature over the device's DID.
-func SignVouch(owner *key.Pair, device key.AccountID) (string, error) {
-	panic("document: to be written")
+// Replaces reports whether a document that was seen later takes the place of the current one: a verified one does when its
+// sequence is higher than that of a verified one, or nothing verified is there; an unverified one only where nothing verified is; a
+// forged one never. The caller sees to it that an unverified document came from its own DID's account.
+func Replaces(current, next Standing) bool {
+	switch next.State {
+	case Verified:
+		return current.State != Verified || next.Sequence > current.Sequence
+	case Unverified:
+		return current.State != Verified
+	}
+	return false
 }
