@@ -96,7 +96,7 @@ func readSystemCall(r *scale.Reader, index uint8) call {
 		r.U32()
 	case 1: // remark
 		r.Vec()
-		return call{2_000, succeed}
+		return call{1_000_000, succeed}
 	case 2: // set_heap_pages
 		r.U64()
 	case 3, 4: // set_code, set_code_without_checks
@@ -115,7 +115,7 @@ func readSystemCall(r *scale.Reader, index uint8) call {
 		r.U32()
 	case 8:
 		remark := r.Vec()
-		return call{2_000, func(x *exec, who key.AccountID) error {
+		return call{1_000 * uint64(len(remark)), func(x *exec, who key.AccountID) error {
 			hash := metadata.Blake2_256(remark)
 			x.deposit(systemIndex, 5, who[:], hash[:])
 			return nil

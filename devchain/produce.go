@@ -87,7 +87,7 @@ func (c *Chain) build(more func(x *exec), fill bool) (*block, error) {
 		return nil, c.failed
 	}
 	x := c.next()
-	x.now = max(uint64(c.o.Now().UnixMilli()), x.now+1)
+	x.now = max(uint64(max(c.o.Now().UnixMilli(), 0)), x.now+1)
 	c.serial++
 	digest := append([]byte{4, 6}, "idev"...)
 	x.begin(scale.AppendVec(digest, scale.AppendU64(nil, c.serial)))
