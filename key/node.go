@@ -55,13 +55,15 @@ func ParseNodeID(s string) (NodeID, error) {
 	if len(s) != nodeIDLength {
 		return NodeID{}, fmt.Errorf("node id %.60q: %w: %d characters", s, ErrNodeID, len(s))
 	}
-	var buf [33]byte
-	if _, err := crockford.Decode(buf[:], []byte(aliases.Replace(strings.ToLower(s)))); err != nil {
-		return NodeID{}, fmt.Errorf("node id %q: %w", s, ErrNodeID)
+	canonical := aliases.Replace(strings.ToLower(s))
+	var n NodeID
+	var buf [33]byte // the decoder wants room for the last four bits
+	if _, err := crockford.Decode(buf[:], []byte(canonical)); err != nil {
+		return n, fmt.Errorf("node id %q: %w", s, ErrNodeID)
 	}
-	n := NodeID(buf[:32])
-	if n.String()[nodeIDLength-1] != aliases.Replace(strings.ToLower(s[nodeIDLength-1:]))[0] {
-		return NodeID{}, fmt.Errorf("node id %q: %w: bits beyond the key are set", s, ErrNodeID)
+	// The decoder overlooks line breaks and the bits beyond the key.
+	if n = NodeID(buf[:32]); n.String() != canonical {
+		return NodeID{}, fmt.Errorf("node id %q: %w: line breaks, or bits beyond the key", s, ErrNodeID)
 	}
 	return n, nil
 }

@@ -125,6 +125,9 @@ func TestGenerate(t *testing.T) {
 }
 
 func FuzzFromURI(f *testing.F) {
+	if len(uris) < 20 {
+		f.Fatal("seeds are missing")
+	}
 	for i, uri := range uris {
 		f.Add(uint8(i%3), uri)
 	}
