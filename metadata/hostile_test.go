@@ -21,9 +21,9 @@ func allocated(f func()) uint64 {
 }
 
 func TestRefusesOtherVersions(t *testing.T) {
-	for version, text := range map[byte]string{13: "V13", 17: "V17", 255: "V255"} {
+	for _, version := range []byte{0, 13, 17, 255} {
 		_, err := Parse(append([]byte(magic), version, 0, 0))
-		want := fmt.Sprintf("metadata: parse V%d at byte 5 of 7: %s: metadata version is not supported (14, 15 and 16 are)", version, text)
+		want := fmt.Sprintf("metadata: parse V%d at byte 5 of 7: metadata version is not supported (14, 15 and 16 are)", version)
 		if !errors.Is(err, ErrVersion) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}

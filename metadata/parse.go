@@ -64,7 +64,7 @@ func (p *parser) metadata(m *Metadata) error {
 	m.version = p.r.U8()
 	p.version = m.version
 	if m.version < 14 || m.version > 16 {
-		return fmt.Errorf("V%d: %w", m.version, ErrVersion)
+		return ErrVersion // parse names it
 	}
 	defs := p.types()
 	if err := p.r.Err(); err != nil {
