@@ -31,7 +31,7 @@ type Dialer struct {
 	closed bool
 	probes map[*clientLink]*prober
 	shared map[sharedKey]*shared
-	live   map[sharedKey]int // sessions of each stream
+	uses   map[sharedKey]use
 }
 
 // NewDialer makes a dialer. What is wrong with the options is the error of every Dial.
@@ -51,7 +51,7 @@ func NewDialer(o DialerOptions) *Dialer {
 	}
 	d := &Dialer{
 		o: o, pool: newPool(o.Dial, o.ProbeTimeout),
-		probes: make(map[*clientLink]*prober), shared: make(map[sharedKey]*shared), live: make(map[sharedKey]int),
+		probes: make(map[*clientLink]*prober), shared: make(map[sharedKey]*shared), uses: make(map[sharedKey]use),
 	}
 	d.ctx, d.cancel = context.WithCancelCause(context.Background())
 	d.pool.onLink = d.onLink
@@ -97,7 +97,7 @@ func (d *Dialer) Dial(ctx context.Context, t Target, stream string) (net.Conn, e
 
 func (d *Dialer) dial(ctx context.Context, t Target, stream string) (net.Conn, error) {
 	k := sharedKey{t.Node, stream}
-	if !d.o.Solo && d.isLive(k) {
+	if !d.o.Solo && d.inUse(k) {
 		return d.dialShared(ctx, k, t)
 	}
 	return d.dialSolo(ctx, t, stream)
@@ -111,7 +111,11 @@ func (d *Dialer) dialSolo(ctx context.Context, t Target, stream string) (net.Con
 	}
 	k := sharedKey{t.Node, stream}
 	c := &streamConn{Conn: a.conn, raw: a.raw, traffic: new(traffic), watch: newWatch(d.o.ProbeAfter, d.o.Now)}
-	c.onClose = d.keep(a, k, c.watch, c.fail)
+	kept, over := d.keep(a, c.watch, c.fail), d.used(k)
+	c.onClose = func() {
+		kept()
+		over()
+	}
 	return c, nil
 }
 
@@ -316,11 +320,4 @@ func (d *Dialer) await(ctx context.Context, p pending, t Target) (*arrival, erro
 		return nil, fmt.Errorf("relay %s: session: %w", p.link.addr.Host, err)
 	}
 	return &arrival{pending: p, conn: conn, raw: raw}, nil
-}
-
-// isLive reports whether a session to the stream exists.
-func (d *Dialer) isLive(k sharedKey) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.live[k] > 0
 }

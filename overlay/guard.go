@@ -29,6 +29,8 @@ type guard struct {
 	// Two generations of nonces: a full one becomes the old one, and the old one is forgotten. A knock that is replayed after that
 	// costs the device one answer to a token that only the consumer's own node could use.
 	nonces, old map[[16]byte]struct{}
+
+	open bool // let all pass, for benchmarks of the rest
 }
 
 type sourceKey struct {
@@ -42,6 +44,9 @@ func newGuard() *guard {
 
 // pass reports whether a knock is within the rates.
 func (g *guard) pass(now time.Time, relay *bucket, k sourceKey) bool {
+	if g.open {
+		return true
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.sources[k]

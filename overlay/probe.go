@@ -47,12 +47,11 @@ func (d *Dialer) onLink(l *clientLink) {
 	})
 }
 
-// keep registers an arrival: as long as it lives it holds its link, is probed, and counts as a live session of its stream. What it
-// returns is to be called once, when the session ends.
-func (d *Dialer) keep(a *arrival, k sharedKey, w *watch, fail func(error)) func() {
+// keep registers an arrival: as long as it lives it holds its link and is probed. What it returns is to be called once, when the
+// session ends.
+func (d *Dialer) keep(a *arrival, w *watch, fail func(error)) func() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.live[k]++
 	p := d.probes[a.link]
 	if p != nil {
 		p.add(a.ID, &probed{watch: w, fail: fail})
@@ -64,11 +63,6 @@ func (d *Dialer) keep(a *arrival, k sharedKey, w *watch, fail func(error)) func(
 			p.remove(a.ID)
 		}
 		a.release()
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.live[k]--; d.live[k] == 0 {
-			delete(d.live, k)
-		}
 	}
 }
 

@@ -1,0 +1,180 @@
+package overlay
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"iod/key"
+	"iod/overlay/wire"
+)
+
+// splicing is the baseline's proxy: it joins each connection with a new one to the target, by the kernel's splice.
+func splicing(b testing.TB, target string) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	b.Cleanup(func() { ln.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				to, err := net.Dial("tcp", target)
+				if err != nil {
+					return
+				}
+				defer to.Close()
+				wg.Go(func() {
+					io.Copy(c, to) //nolint:errcheck // the benchmark sees what is missing
+					closeWrite(c)  //nolint:errcheck // likewise
+				})
+				io.Copy(to, c) //nolint:errcheck // likewise
+				closeWrite(to) //nolint:errcheck // likewise
+			})
+		}
+	})
+	return ln.Addr().String()
+}
+
+// plain is the baseline: end-to-end TLS with node certificates on both sides through a splicing proxy.
+func plain(b testing.TB, h Handler) (dial func() (net.Conn, error)) {
+	server, client := mustIdentity(b), mustIdentity(b)
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", server.config(wire.ALPNData, &client.id))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	b.Cleanup(func() { ln.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				h.ServeStream(context.Background(), c, Request{}) //nolint:errcheck // the benchmark sees what is missing
+			})
+		}
+	})
+	proxy := splicing(b, ln.Addr().String())
+	return func() (net.Conn, error) { return tls.Dial("tcp", proxy, client.config(wire.ALPNData, &server.id)) }
+}
+
+func mustIdentity(b testing.TB) *identity {
+	i, err := newIdentity(key.NewNodeKey())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return i
+}
+
+// source sends zeros until the consumer goes away.
+var flood = handlerFunc(func(_ context.Context, conn net.Conn, _ Request) error {
+	buf := make([]byte, 32<<10)
+	for {
+		if _, err := conn.Write(buf); err != nil {
+			return nil
+		}
+	}
+})
+
+// benchThroughput reads b.N times 1 MiB.
+func benchThroughput(b *testing.B, dial func() (net.Conn, error)) {
+	c, err := dial()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	buf := make([]byte, 64<<10)
+	read := func(n int) {
+		for n > 0 {
+			m, err := c.Read(buf[:min(n, len(buf))])
+			if err != nil {
+				b.Fatal(err)
+			}
+			n -= m
+		}
+	}
+	read(4 << 20) // past slow starts
+	b.SetBytes(1 << 20)
+	b.ResetTimer()
+	for range b.N {
+		read(1 << 20)
+	}
+}
+
+func BenchmarkThroughput(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchThroughput(b, plain(b, flood)) })
+	b.Run("overlay", func(b *testing.B) {
+		w := build(b, setup{handler: flood})
+		benchThroughput(b, func() (net.Conn, error) { return w.tryDial(patience) })
+	})
+	b.Run("overlay-mux", func(b *testing.B) {
+		w := build(b, setup{handler: flood})
+		first, err := w.tryDial(patience)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer first.Close()
+		benchThroughput(b, func() (net.Conn, error) { return w.tryDial(patience) })
+	})
+}
+
+// benchFirstByte dials and reads one byte, b.N times, and reports the median.
+func benchFirstByte(b *testing.B, dial func() (net.Conn, error)) {
+	var all []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		c, err := dial()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := expectErr(c, "h"); err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, time.Since(began))
+		c.Close()
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "median-ms")
+}
+
+func BenchmarkFirstByte(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchFirstByte(b, plain(b, pulse)) })
+	wide := RelayOptions{KnocksPerConn: 1e6, KnocksPerIP: 1e6, HandshakesPerIP: 1e6}
+	b.Run("overlay-cold", func(b *testing.B) { // everything from nothing: a new dialer each time
+		w := build(b, setup{handler: pulse, relay: wide})
+		w.device.knocks.open = true
+		benchFirstByte(b, func() (net.Conn, error) {
+			d := NewDialer(DialerOptions{Account: w.pair})
+			b.Cleanup(func() { d.Close() })
+			return d.Dial(b.Context(), w.target, "s")
+		})
+	})
+	b.Run("overlay", func(b *testing.B) { // the dialer knows the relay already
+		w := build(b, setup{handler: pulse, relay: wide})
+		w.device.knocks.open = true
+		benchFirstByte(b, func() (net.Conn, error) { return w.tryDial(patience) })
+	})
+	b.Run("overlay-mux", func(b *testing.B) { // a session to the stream exists
+		w := build(b, setup{handler: pulse, relay: wide})
+		first, err := w.tryDial(patience)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer first.Close()
+		benchFirstByte(b, func() (net.Conn, error) { return w.tryDial(patience) })
+	})
+}
