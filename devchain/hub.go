@@ -160,7 +160,7 @@ func (b *block) json() json.RawMessage {
 // json is the RuntimeVersion as state_getRuntimeVersion gives it.
 func (rt runtime) json() any {
 	apis := [][2]any{}
-	for _, a := range declareAPIs() {
+	for _, a := range declareAPIs(rt) {
 		id := apiID(a.name)
 		apis = append(apis, [2]any{hexBytes(id[:]), a.version})
 	}

@@ -144,7 +144,7 @@ func buildMetadata(rt runtime, version uint8) []byte {
 	rest = appendExtrinsic(r, rest, rt, version)
 	rest = r.appendID(rest, composite("peaq_runtime::Runtime"))
 	if version >= 15 {
-		rest = appendAPIs(r, rest)
+		rest = appendAPIs(r, rest, rt)
 		rest = r.appendID(r.appendID(r.appendID(rest, callT), eventT), errorT)
 		rest = append(rest, 0) // no custom values
 	}
@@ -191,23 +191,33 @@ func appendEntry(r *registry, b []byte, e entry) []byte {
 	return appendDocs(scale.AppendVec(b, mustHex(e.fallback)))
 }
 
-func appendExtrinsic(r *registry, b []byte, rt runtime, version uint8) []byte {
+// extra is what a signed transaction carries beside signature and call.
+func (rt runtime) extra() *typ {
 	var extras []*typ
 	for _, x := range rt.extensions() {
 		extras = append(extras, x.extra)
 	}
-	extra := tuple(extras...)
+	return tuple(extras...)
+}
+
+// uncheckedExtrinsic is the type of a transaction. Clients find out by its parameters which type the calls are of.
+func (rt runtime) uncheckedExtrinsic() *typ {
+	with := func(t *typ) *typ {
+		return t.param("Address", multiAddressT).param("Call", callT).param("Signature", multiSignatureT).
+			param("Extra", rt.extra())
+	}
+	inner := with(composite("sp_runtime::generic::unchecked_extrinsic::UncheckedExtrinsic", f("", bytesT, "")))
+	return with(composite("fp_self_contained::unchecked_extrinsic::UncheckedExtrinsic",
+		f("", inner, "sp_runtime::generic::UncheckedExtrinsic<Address, Call, Signature, Extra\n>")))
+}
+
+func appendExtrinsic(r *registry, b []byte, rt runtime, version uint8) []byte {
 	const extrinsicVersion = 4
 	if version >= 15 {
 		b = append(b, extrinsicVersion)
-		b = r.appendID(r.appendID(r.appendID(r.appendID(b, multiAddressT), callT), multiSignatureT), extra)
+		b = r.appendID(r.appendID(r.appendID(r.appendID(b, multiAddressT), callT), multiSignatureT), rt.extra())
 	} else {
-		inner := composite("sp_runtime::generic::unchecked_extrinsic::UncheckedExtrinsic", f("", bytesT, "")).
-			param("Address", multiAddressT).param("Call", callT).param("Signature", multiSignatureT).param("Extra", extra)
-		outer := composite("fp_self_contained::unchecked_extrinsic::UncheckedExtrinsic",
-			f("", inner, "sp_runtime::generic::UncheckedExtrinsic<Address, Call, Signature, Extra\n>")).
-			param("Address", multiAddressT).param("Call", callT).param("Signature", multiSignatureT).param("Extra", extra)
-		b = append(r.appendID(b, outer), extrinsicVersion)
+		b = append(r.appendID(b, rt.uncheckedExtrinsic()), extrinsicVersion)
 	}
 	b = scale.AppendCompact(b, uint64(len(rt.extensions())))
 	for _, x := range rt.extensions() {

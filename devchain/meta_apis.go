@@ -37,11 +37,11 @@ var (
 	feeDetailsT = composite("pallet_transaction_payment::types::FeeDetails",
 		f("inclusion_fee", option(inclusionFeeT), "Option<InclusionFee<Balance>>"), f("tip", u128T, "Balance")).
 		param("Balance", u128T)
-	opaqueExtrinsicT = composite("sp_runtime::OpaqueExtrinsic", f("", bytesT, "Vec<u8>"))
 )
 
 // declareAPIs lists the runtime APIs that state_call answers.
-func declareAPIs() []api {
+func declareAPIs(rt runtime) []api {
+	extrinsic := rt.uncheckedExtrinsic()
 	in := func(name string, t *typ) field { return field{name: name, t: t} }
 	rbac := func(name string, ok *typ, inputs ...field) method {
 		return method{name, inputs, result(ok, rbacErrorT)}
@@ -55,8 +55,8 @@ func declareAPIs() []api {
 			{"metadata_versions", nil, seq(u32T)}}},
 		{"AccountNonceApi", 1, []method{{"account_nonce", []field{in("account", accountId32T)}, u32T}}},
 		{"TransactionPaymentApi", 1, []method{
-			{"query_info", []field{in("uxt", opaqueExtrinsicT), in("len", u32T)}, dispatchInfoFeeT},
-			{"query_fee_details", []field{in("uxt", opaqueExtrinsicT), in("len", u32T)}, feeDetailsT}}},
+			{"query_info", []field{in("uxt", extrinsic), in("len", u32T)}, dispatchInfoFeeT},
+			{"query_fee_details", []field{in("uxt", extrinsic), in("len", u32T)}, feeDetailsT}}},
 		{"PeaqDIDApi", 1, []method{{"read", []field{in("did_account", accountId32T), in("name", bytesT)}, option(attributeT)}}},
 		{"PeaqRBACRuntimeApi", 1, []method{
 			rbac("fetch_role", entityT, in("account", accountId32T), in("entity", bytes32T)),
@@ -75,8 +75,8 @@ func declareAPIs() []api {
 	}
 }
 
-func appendAPIs(r *registry, b []byte) []byte {
-	apis := declareAPIs()
+func appendAPIs(r *registry, b []byte, rt runtime) []byte {
+	apis := declareAPIs(rt)
 	b = scale.AppendCompact(b, uint64(len(apis)))
 	for _, a := range apis {
 		b = scale.AppendStr(b, a.name)
@@ -98,7 +98,7 @@ func appendAPIs(r *registry, b []byte) []byte {
 func (rt runtime) version() []byte {
 	b := scale.AppendStr(scale.AppendStr(nil, specName), specName)
 	b = scale.AppendU32(scale.AppendU32(scale.AppendU32(b, 1), rt.spec), 1)
-	apis := declareAPIs()
+	apis := declareAPIs(rt)
 	b = scale.AppendCompact(b, uint64(len(apis)))
 	for _, a := range apis {
 		id := apiID(a.name)

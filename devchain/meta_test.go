@@ -191,11 +191,14 @@ func (m *rawMeta) renderRef(ref string, within map[string]bool) string {
 	if within[x.path] && x.path != "" && x.path != "Option" || x.path == "peaq_runtime::OriginCaller" {
 		return x.path
 	}
-	inner := map[string]bool{x.path: true, "peaq_runtime::Call": true, "peaq_runtime::Event": true}
-	for k := range within {
-		inner[k] = true
+	if within == nil {
+		within = map[string]bool{"peaq_runtime::Call": true, "peaq_runtime::Event": true}
 	}
-	return m.render(x.path+"<"+strings.Join(x.params, ",")+">"+x.shape, inner)
+	if outer := within[x.path]; !outer {
+		within[x.path] = true
+		defer delete(within, x.path)
+	}
+	return m.render(x.path+"<"+strings.Join(x.params, ",")+">"+x.shape, within)
 }
 
 func TestMetadataIsTheRecordedOne(t *testing.T) {
