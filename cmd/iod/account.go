@@ -69,7 +69,10 @@ func (a *app) showBalance(ctx context.Context, cl *chain.Client, id key.AccountI
 	if err != nil {
 		return err
 	}
-	p := cl.Properties()
+	p, err := cl.Properties(ctx)
+	if err != nil {
+		return err
+	}
 	type view struct {
 		Address  string `json:"address"`
 		Free     string `json:"free"`
@@ -78,7 +81,7 @@ func (a *app) showBalance(ctx context.Context, cl *chain.Client, id key.AccountI
 		Symbol   string `json:"symbol"`
 		Block    uint32 `json:"block"`
 	}
-	v := view{id.String(), bal.Free.Format(p.Decimals), bal.Reserved.Format(p.Decimals), bal.Frozen.Format(p.Decimals), p.Symbol, b.Number}
+	v := view{id.String(), bal.Free.Format(p.TokenDecimals), bal.Reserved.Format(p.TokenDecimals), bal.Frozen.Format(p.TokenDecimals), p.TokenSymbol, b.Number}
 	return a.print(v, "address   %s\nfree      %s %s\nreserved  %s %s\nfrozen    %s %s\n(block %d, finalised)\n",
 		v.Address, v.Free, v.Symbol, v.Reserved, v.Symbol, v.Frozen, v.Symbol, v.Block)
 }
@@ -120,8 +123,11 @@ func (a *app) accountTransfer() *cobra.Command {
 }
 
 func (a *app) transfer(ctx context.Context, cl *chain.Client, from *key.Pair, dest key.AccountID, amount string, dry bool) error {
-	p := cl.Properties()
-	planck, err := chain.ParsePlanck(amount, p.Decimals)
+	p, err := cl.Properties(ctx)
+	if err != nil {
+		return err
+	}
+	planck, err := chain.ParsePlanck(amount, p.TokenDecimals)
 	if err != nil {
 		return usage(err)
 	}
@@ -130,9 +136,9 @@ func (a *app) transfer(ctx context.Context, cl *chain.Client, from *key.Pair, de
 	if err != nil {
 		return err
 	}
-	a.note("%s %s from %s to %s; fee about %s %s", amount, p.Symbol, from.Account(), dest, fee.Format(p.Decimals), p.Symbol)
+	a.note("%s %s from %s to %s; fee about %s %s", amount, p.TokenSymbol, from.Account(), dest, fee.Format(p.TokenDecimals), p.TokenSymbol)
 	if dry {
-		return a.print(map[string]string{"fee": fee.Format(p.Decimals)}, "")
+		return a.print(map[string]string{"fee": fee.Format(p.TokenDecimals)}, "")
 	}
 	tx, err := cl.Submit(ctx, from, call, chain.TxOptions{})
 	if err != nil {
@@ -142,8 +148,8 @@ func (a *app) transfer(ctx context.Context, cl *chain.Client, from *key.Pair, de
 	if err != nil {
 		return err
 	}
-	v := txView{tx.Hash.String(), out.Block.String(), out.Number, out.Fee.Format(p.Decimals)}
-	return a.print(v, "finalised in block %d (%s), fee %s %s\n", v.Number, v.Block, v.Fee, p.Symbol)
+	v := txView{tx.Hash.String(), out.Block.String(), out.Number, out.Fee.Format(p.TokenDecimals)}
+	return a.print(v, "finalised in block %d (%s), fee %s %s\n", v.Number, v.Block, v.Fee, p.TokenSymbol)
 }
 
 func (a *app) accountFaucet() *cobra.Command {
@@ -170,7 +176,7 @@ buy PEAQ and send it to the address that iod key show prints.`,
 			}
 			defer cl.Close()
 			err = a.transfer(c.Context(), cl, alice, dest, amount, false)
-			if errors.Is(err, chain.ErrCannotPay) {
+			if errors.As(err, new(*chain.ErrCannotPay)) {
 				return hint(fmt.Errorf("faucet: //Alice has nothing on this network, so it is no development chain: %w", err),
 					"buy PEAQ and send it to %s", dest)
 			}

@@ -126,7 +126,7 @@ type event struct {
 }
 
 func eventView(block uint32, e metadata.Event) event {
-	v := event{Block: block, Pallet: e.Pallet, Name: e.Name, Fields: metadata.JSON(e.Fields)}
+	v := event{Block: block, Pallet: e.Pallet, Name: e.Name, Fields: jsonFields(e.Fields)}
 	switch e.Phase.Kind {
 	case metadata.ApplyExtrinsic:
 		v.Phase = map[string]uint32{"extrinsic": e.Phase.Extrinsic}

@@ -14,6 +14,7 @@ import (
 	"iod/key"
 	"iod/overlay"
 	"iod/pallet/did"
+	"iod/pallet/rbac"
 )
 
 // remote is a stream of a device as a consumer sees it: found on the chain, asked for over the overlay.
@@ -45,11 +46,7 @@ func (a *app) remote(ctx context.Context, deviceArg, stream string, via []string
 		return nil, err
 	}
 	log := a.serviceLog()
-	d, err := overlay.NewDialer(overlay.DialerOptions{Account: self, Via: relays, Log: log})
-	if err != nil {
-		client.Close()
-		return nil, err
-	}
+	d := overlay.NewDialer(overlay.DialerOptions{Account: self, Via: relays, Log: log})
 	return &remote{chain: client, dialer: d, self: self, device: device, stream: stream, log: log}, nil
 }
 
@@ -128,11 +125,11 @@ func ownerOf(dev document.Device) key.AccountID {
 // granted asks the chain whether the device would let this account in.
 func (r *remote) granted(ctx context.Context, b *chain.Block, dev document.Device) (bool, error) {
 	owner := ownerOf(dev)
-	snap, err := access.Read(ctx, b, owner, r.self.Account())
+	state, err := access.Read(ctx, b, owner, r.device, []string{r.stream}, r.self.Account())
 	if err != nil {
 		return false, err
 	}
-	ok, _ := access.Decide(snap, access.PermissionID(owner, r.device, r.stream))
+	ok, _ := access.Decide(state, r.self.Account(), access.EntityID(owner, r.device, r.stream, rbac.Permission))
 	return ok, nil
 }
 

@@ -1,0 +1,387 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"iod/access"
+	"iod/chain"
+	"iod/document"
+	"iod/key"
+	"iod/metadata"
+	"iod/pallet/did"
+	"iod/pallet/rbac"
+)
+
+func (a *app) accessCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "access",
+		Short: "Grant and revoke access to a device's streams, and list who has it",
+		Long: `The owner's commands. They work from anywhere: the running device learns of the change from the chain. Granting also
+sets up what is missing on the chain and vouches for the device, all in one transaction; repeating it changes nothing.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.accessSetup(), a.accessChange("grant"), a.accessChange("revoke"), a.accessList())
+	return c
+}
+
+// ownership is a device and its owner's arrangements as of a finalised block.
+type ownership struct {
+	client  *chain.Client
+	block   *chain.Block
+	device  document.Device
+	streams []string
+	owner   key.AccountID
+	state   access.State
+}
+
+// ownership reads what a change by owner depends on. The device's document tells its streams.
+func (a *app) ownership(ctx context.Context, client *chain.Client, device, owner key.AccountID, accounts ...key.AccountID) (*ownership, error) {
+	b, err := client.Finalised(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dev, verdict, err := readDevice(ctx, b, device)
+	if err != nil {
+		return nil, err
+	}
+	if verdict.State != document.Verified {
+		return nil, hint(fmt.Errorf("document of %s is %s: %s", device.DID(), verdict.State, verdict.Reason),
+			"the running device publishes its own again; then repeat this")
+	}
+	if claimed := ownerOf(dev); claimed != owner {
+		return nil, hint(usage(fmt.Errorf("device %s names %s as its owner, not %s", device.DID(), claimed, owner)),
+			"act with the owner's key (--key), or change owner in the device's manifest")
+	}
+	o := &ownership{client: client, block: b, device: dev, owner: owner}
+	for _, s := range dev.Streams {
+		o.streams = append(o.streams, s.Name)
+	}
+	o.state, err = access.Read(ctx, b, owner, device, o.streams, accounts...)
+	return o, err
+}
+
+// vouchCalls are the calls that publish the owner's vouch where it is missing. A device that is its own owner needs none.
+func (o *ownership) vouchCalls(ctx context.Context, owner *key.Pair) ([]metadata.Call, error) {
+	if o.owner == o.device.Account {
+		return nil, nil
+	}
+	current, err := did.Read(ctx, o.block, o.owner, access.VouchAttribute(o.device.Account))
+	if err != nil {
+		return nil, err
+	}
+	writer, err := did.IsWriter(ctx, o.block, o.owner, o.owner)
+	if err != nil {
+		return nil, err
+	}
+	return access.VouchCalls(owner, o.device.Account, current, writer)
+}
+
+// changeView is what a change of access tells.
+type changeView struct {
+	Changed bool   `json:"changed"`
+	Calls   int    `json:"calls"`
+	Fee     string `json:"fee,omitempty"`
+	Hash    string `json:"hash,omitempty"`
+	Block   string `json:"block,omitempty"`
+	Number  uint32 `json:"number,omitempty"`
+}
+
+// send signs the calls as one transaction and waits until it is final.
+func (a *app) send(ctx context.Context, client *chain.Client, from *key.Pair, calls []metadata.Call, what string) error {
+	if len(calls) == 0 {
+		return a.print(changeView{}, "nothing to change: %s already\n", what)
+	}
+	p, err := client.Properties(ctx)
+	if err != nil {
+		return err
+	}
+	call := calls[0]
+	if len(calls) > 1 {
+		call = chain.BatchAll(calls...)
+	}
+	fee, err := client.EstimateFee(ctx, from.Public(), call)
+	if err != nil {
+		return err
+	}
+	a.note("one transaction of %d calls by %s; fee about %s %s", len(calls), from.Account(), fee.Format(p.TokenDecimals), p.TokenSymbol)
+	tx, err := client.Submit(ctx, from, call, chain.TxOptions{})
+	if err != nil {
+		return err
+	}
+	out, err := tx.Finalised(ctx)
+	if err != nil {
+		return err
+	}
+	v := changeView{true, len(calls), out.Fee.Format(p.TokenDecimals), tx.Hash.String(), out.Block.String(), out.Number}
+	return a.print(v, "%s: finalised in block %d, fee %s %s\n", what, v.Number, v.Fee, p.TokenSymbol)
+}
+
+// deviceFlag adds the flag that names the device.
+func deviceFlag(c *cobra.Command) *string {
+	s := c.Flags().String("device", "", "DID or address of the device")
+	_ = c.MarkFlagRequired("device") // the flag was added just now
+	return s
+}
+
+func (a *app) accessSetup() *cobra.Command {
+	var device *string
+	c := &cobra.Command{
+		Use:     "setup",
+		Short:   "As owner: set up a device's roles on the chain and vouch for it, in one transaction",
+		Example: "  iod access setup --device did:peaq:5Grw… --key owner.key",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.asOwner(c.Context(), *device, func(o *ownership, owner *key.Pair) error {
+				vouch, err := o.vouchCalls(c.Context(), owner)
+				if err != nil {
+					return err
+				}
+				calls := append(access.Setup(o.owner, o.device.Account, o.streams, o.state), vouch...)
+				return a.send(c.Context(), o.client, owner, calls, fmt.Sprintf("%d streams of %s are set up and vouched for", len(o.streams), o.device.Account.DID()))
+			})
+		},
+	}
+	device = deviceFlag(c)
+	return c
+}
+
+// asOwner loads the owner's key, reads the device's state and lets f go on.
+func (a *app) asOwner(ctx context.Context, device string, f func(*ownership, *key.Pair) error, accounts ...key.AccountID) error {
+	id, err := key.ParseAccount(device)
+	if err != nil {
+		return usage(fmt.Errorf("device: %w", err))
+	}
+	owner, err := a.keyPair("")
+	if err != nil {
+		return err
+	}
+	client, err := a.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	o, err := a.ownership(ctx, client, id, owner.Account(), accounts...)
+	if err != nil {
+		return err
+	}
+	return f(o, owner)
+}
+
+// accessChange is grant or revoke.
+func (a *app) accessChange(verb string) *cobra.Command {
+	var device *string
+	var stream string
+	c := &cobra.Command{
+		Use:     verb + " ACCOUNT",
+		Short:   strings.ToUpper(verb[:1]) + verb[1:] + " access to one stream of a device, or without --stream to all of them",
+		Example: fmt.Sprintf("  iod access %s --device did:peaq:5Grw… --stream measurements 5FHn… --key owner.key", verb),
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			account, err := key.ParseAccount(args[0])
+			if err != nil {
+				return usage(fmt.Errorf("account: %w", err))
+			}
+			change := a.grant
+			if verb == "revoke" {
+				change = a.revoke
+			}
+			return a.asOwner(c.Context(), *device, func(o *ownership, owner *key.Pair) error {
+				return change(c.Context(), o, owner, stream, account)
+			}, account)
+		},
+	}
+	device = deviceFlag(c)
+	c.Flags().StringVar(&stream, "stream", "", "name of the stream; without it, all streams of the device")
+	return c
+}
+
+func whatOf(stream string, device key.AccountID) string {
+	if stream == "" {
+		return "all streams of " + device.DID()
+	}
+	return fmt.Sprintf("stream %q of %s", stream, device.DID())
+}
+
+func (a *app) grant(ctx context.Context, o *ownership, owner *key.Pair, stream string, account key.AccountID) error {
+	plan, err := access.Grant(o.owner, o.device.Account, o.streams, stream, account, o.state)
+	if err != nil {
+		if stream != "" && !slices.Contains(o.streams, stream) {
+			return hint(usage(err), "the device offers: %s", strings.Join(o.streams, ", "))
+		}
+		return err
+	}
+	vouch, err := o.vouchCalls(ctx, owner)
+	if err != nil {
+		return err
+	}
+	return a.send(ctx, o.client, owner, append(vouch, plan.Calls...), fmt.Sprintf("%s has %s", account, whatOf(stream, o.device.Account)))
+}
+
+func (a *app) revoke(ctx context.Context, o *ownership, owner *key.Pair, stream string, account key.AccountID) error {
+	plan, err := access.Revoke(o.owner, o.device.Account, o.streams, stream, account, o.state)
+	if err != nil {
+		return usage(err)
+	}
+	err = a.send(ctx, o.client, owner, plan.Calls, fmt.Sprintf("%s has not %s", account, whatOf(stream, o.device.Account)))
+	if err != nil || len(plan.Remaining) == 0 {
+		return err
+	}
+	ways := make([]string, len(plan.Remaining))
+	for i, p := range plan.Remaining {
+		ways[i] = p.String()
+	}
+	return hint(errors.New("the account still has access by arrangements that iod did not make: "+strings.Join(ways, "; ")),
+		"disable those groups or roles, or take the account out of them, with the tool that made them")
+}
+
+// grantView is one line of `iod access list`.
+type grantView struct {
+	Account string `json:"account"`
+	Stream  string `json:"stream"`
+	By      string `json:"by"`
+}
+
+func (a *app) accessList() *cobra.Command {
+	var device *string
+	var stream string
+	var from uint32
+	var accounts []string
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the accounts that have access to a device's streams",
+		Long: `The chain keeps no list of a group's members, so their names come from the events of finalised blocks since --from;
+whether each has access is then read from the current state. With --account only the given ones are looked at.`,
+		Example: "  iod access list --device did:peaq:5Grw…\n  iod access list --device did:peaq:5Grw… --account 5FHn…",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			id, err := key.ParseAccount(*device)
+			if err != nil {
+				return usage(fmt.Errorf("device: %w", err))
+			}
+			client, err := a.dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			return a.listAccess(c.Context(), client, id, stream, from, accounts)
+		},
+	}
+	device = deviceFlag(c)
+	c.Flags().StringVar(&stream, "stream", "", "only this stream")
+	c.Flags().Uint32Var(&from, "from", 0, "first block whose events are looked at")
+	c.Flags().StringArrayVar(&accounts, "account", nil, "look at this account only; repeatable")
+	return c
+}
+
+func (a *app) listAccess(ctx context.Context, client *chain.Client, device key.AccountID, stream string, from uint32, given []string) error {
+	b, err := client.Finalised(ctx)
+	if err != nil {
+		return err
+	}
+	dev, _, err := readDevice(ctx, b, device)
+	if err != nil {
+		return err
+	}
+	var accounts []key.AccountID
+	for _, s := range given {
+		id, err := key.ParseAccount(s)
+		if err != nil {
+			return usage(fmt.Errorf("account: %w", err))
+		}
+		accounts = append(accounts, id)
+	}
+	if len(given) == 0 {
+		if accounts, err = a.members(ctx, client, ownerOf(dev), from, b.Number); err != nil {
+			return err
+		}
+	}
+	found := 0
+	for some := range slices.Chunk(accounts, 64) {
+		n, err := a.listSome(ctx, b, dev, stream, some)
+		if err != nil {
+			return err
+		}
+		found += n
+	}
+	if found == 0 {
+		a.note("nobody has access (%d accounts looked at, as of block %d)", len(accounts), b.Number)
+	}
+	return nil
+}
+
+// listSome prints which of some accounts have access.
+func (a *app) listSome(ctx context.Context, b *chain.Block, dev document.Device, stream string, accounts []key.AccountID) (found int, err error) {
+	owner := ownerOf(dev)
+	var names []string
+	for _, s := range dev.Streams {
+		names = append(names, s.Name)
+	}
+	state, err := access.Read(ctx, b, owner, dev.Account, names, accounts...)
+	if err != nil {
+		return 0, err
+	}
+	enc := json.NewEncoder(a.out)
+	for _, id := range accounts {
+		for _, name := range names {
+			if stream != "" && name != stream {
+				continue
+			}
+			ok, why := access.Decide(state, id, access.EntityID(owner, dev.Account, name, rbac.Permission))
+			if !ok {
+				continue
+			}
+			found++
+			if a.json() {
+				err = enc.Encode(grantView{id.String(), name, why})
+			} else {
+				_, err = fmt.Fprintf(a.out, "%s  %s\n", id, name)
+			}
+			if err != nil {
+				return found, err
+			}
+		}
+	}
+	return found, nil
+}
+
+// members returns the accounts that an owner ever assigned to a group or role in the blocks from..to.
+func (a *app) members(ctx context.Context, client *chain.Client, owner key.AccountID, from, to uint32) ([]key.AccountID, error) {
+	seen := map[key.AccountID]bool{}
+	var out []key.AccountID
+	for b, err := range client.FollowFinalised(ctx, from) {
+		if err != nil {
+			return nil, err
+		}
+		if b.Number > to {
+			break
+		}
+		raw, err := b.Events(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("events of block %d: %w", b.Number, err)
+		}
+		events, err := rbac.Events(raw)
+		if err != nil {
+			return nil, fmt.Errorf("events of block %d: %w", b.Number, err)
+		}
+		for _, e := range events {
+			user := key.AccountID(e.Assignment.Holder)
+			ofUser := e.Assignment.Relation == rbac.UserGroup || e.Assignment.Relation == rbac.UserRole
+			if e.Verb == rbac.Assigned && e.Owner == owner && ofUser && !seen[user] {
+				seen[user] = true
+				out = append(out, user)
+			}
+		}
+		if b.Number == to {
+			break
+		}
+	}
+	return out, ctx.Err()
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"iod/api"
+	"iod/index"
+	"iod/index/sqlite"
+)
+
+func (a *app) indexCommand() *cobra.Command {
+	var database, listen string
+	var from int64
+	var rebuild bool
+	c := &cobra.Command{
+		Use:   "index",
+		Short: "Index all devices of the chain and answer searches over HTTP",
+		Long: `Follows the finalised chain into a database and answers searches. A new index reads the registry's current state
+first; with --from it walks the history from that block instead. It continues where it was after any end. It never
+believes a document that does not prove itself; those are set aside and shown at /api/v1/set-aside.`,
+		Example: "  iod index --rpc ws://127.0.0.1:9944\n  curl -s 'http://127.0.0.1:8080/api/v1/devices?data_type=weather'",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o := index.Options{Rebuild: rebuild, Log: a.serviceLog()}
+			if from >= 0 {
+				if from > 1<<32-1 {
+					return usage(fmt.Errorf("block %d is out of range", from))
+				}
+				first := uint32(from)
+				o.From = &first
+			}
+			return a.index(c.Context(), o, database, listen)
+		},
+	}
+	c.Flags().StringVar(&database, "database", "iod.db", "file of the SQLite database")
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the HTTP API; empty: none")
+	c.Flags().Int64Var(&from, "from", -1, "walk the history from this block instead of reading the current state (new index only)")
+	c.Flags().BoolVar(&rebuild, "rebuild", false, "throw the index away and build it anew from the chain")
+	return c
+}
+
+func (a *app) index(ctx context.Context, o index.Options, database, listen string) error {
+	store, err := sqlite.Open(ctx, database)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	var ln net.Listener
+	if listen != "" {
+		if ln, err = net.Listen("tcp", listen); err != nil {
+			return hint(fmt.Errorf("index: %w", err), "choose a free address with --listen HOST:PORT")
+		}
+		defer ln.Close()
+	}
+	client, err := a.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	o.Store, o.Source = store, index.ChainSource(client)
+	o.Notify = a.progress
+	group, ctx := errgroup.WithContext(ctx)
+	if ln != nil {
+		if err := a.print(map[string]string{"api": "http://" + ln.Addr().String()}, "api  http://%s/api/v1/devices\n", ln.Addr()); err != nil {
+			return err
+		}
+		group.Go(func() error { return serveHTTP(ctx, ln, api.New(store, api.Options{Log: o.Log})) })
+	}
+	group.Go(func() error { return index.Run(ctx, o) })
+	return group.Wait()
+}
+
+// serveHTTP serves until ctx ends, then lets requests finish for a moment.
+func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler) error {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
+	ended := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err := srv.Shutdown(grace)
+		if err != nil {
+			srv.Close()
+		}
+		ended <- err
+	})
+	err := srv.Serve(ln)
+	if errors.Is(err, http.ErrServerClosed) && !stop() {
+		<-ended
+		return ctx.Err()
+	}
+	return fmt.Errorf("serve http: %w", err)
+}
