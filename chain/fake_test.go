@@ -39,6 +39,7 @@ type fakeNode struct {
 	meta string
 
 	mu        sync.Mutex
+	called    *sync.Cond // of mu: a call came
 	blocks    map[Hash]*fakeBlock
 	best      *fakeBlock
 	finalised *fakeBlock
@@ -64,6 +65,7 @@ func newFake(t *testing.T, genesis string) *fakeNode {
 	t.Helper()
 	n := &fakeNode{t: t, blocks: map[Hash]*fakeBlock{}, storage: map[string]string{}, conns: map[*fakeConn]bool{}, calls: map[string]int{},
 		submitted: make(chan string, 1024), meta: fmt.Sprintf("%#x", readShared(t, "metadata-v14.scale"))}
+	n.called = sync.NewCond(&n.mu)
 	g := n.makeBlock(nil, genesis)
 	n.best, n.finalised = g, g
 	var wg sync.WaitGroup
@@ -243,6 +245,7 @@ func (n *fakeNode) servePost(w http.ResponseWriter, r *http.Request) {
 func (n *fakeNode) answer(c *fakeConn, r fakeRequest) []byte {
 	n.mu.Lock()
 	n.calls[r.Method]++
+	n.called.Broadcast()
 	hook := n.hook
 	n.mu.Unlock()
 	if hook != nil {

@@ -205,7 +205,7 @@ func (c *Client) pickNonce(ctx context.Context, acc *account, id key.AccountID, 
 // send hands a transaction to a node. The tracker knows it before, so that no block with it can be missed.
 //
 // If the connection breaks it is not known whether the node got it, so the same bytes are sent again, never others: then a nonce
-// that is used up is most likely our own, and the tracker finds out.
+// that is used up is most likely our own, and the tracker finds out. While no node can be reached the tracker goes on trying.
 func (c *Client) send(ctx context.Context, t *Tx) error {
 	t.acc.use(t.nonce)
 	if !c.tracker.add(t) {
@@ -228,6 +228,9 @@ func (c *Client) send(ctx context.Context, t *Tx) error {
 	taken := verdict == nil || errors.Is(verdict, errImported) || sent && errors.Is(verdict, errStaleNonce)
 	switch {
 	case t.placed() || err == nil && taken:
+		return nil
+	case err != nil && sent && ctx.Err() == nil:
+		t.hurry()
 		return nil
 	case err != nil && sent:
 		// It may be on its way: the tracker keeps its nonce until it knows, but does not send it again.

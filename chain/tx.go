@@ -196,6 +196,9 @@ func (t *Tx) state() (*place, bool) {
 
 func (t *Tx) markStale() { t.change(func() { t.stale = true }) }
 
+// hurry lets it be sent again with the next best block.
+func (t *Tx) hurry() { t.change(func() { t.unseen = resendAfter }) }
+
 func (t *Tx) abandon() { t.change(func() { t.abandoned = true }) }
 
 // due counts a best block without the transaction, and reports whether it is time to send it again.
