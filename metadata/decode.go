@@ -3,6 +3,7 @@ package metadata
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/big"
 	"math/bits"
 	"unicode/utf8"
@@ -79,6 +80,10 @@ func (d *decoder) container(n *node) any {
 	case opSeq:
 		return d.items(n.elem, d.r.Count(int(d.m.nodes[n.elem].least)))
 	case opArray:
+		if n.n > math.MaxInt32 { // more than an int where ints have 32 bits
+			d.r.Fail(ErrTooMany)
+			return nil
+		}
 		return d.items(n.elem, int(n.n))
 	case opTuple:
 		if len(n.fields) == 0 {

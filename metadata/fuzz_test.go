@@ -12,7 +12,9 @@ func metadataSeeds() [][]byte {
 		metadata14(prim(0), prim(2), prim(3), seq(2), array(4, 2), tuple(0, 1), compact(2), composite("A", fld("x", 0), fld("", 1))),
 		metadata14(prim(3), enum("Option", vrt("None", 0), vrt("Some", 1, fld("", 0))), composite("Lsb0"), bitseq(0, 2)),
 		metadata14(composite("A", fld("a", 0), fld("b", 1)), seq(0), array(1<<30, 0)),
-		[]byte("meta\x0d"), {0},
+		withTypes(15, prim(3), enum("Call", vrt("x", 0, fld("", 0)))).n(0).u8(4).n(0, 1, 0, 0, 0).n(0).
+			n(1).str("Api").n(1).str("m").n(1).str("p").n(0, 0, 0, 0).n(1, 1, 1).n(0),
+		events14(prim(6)), []byte("meta\x0d"), {0},
 	}
 }
 
@@ -31,7 +33,12 @@ func callSeeds(t testing.TB) (all [][]byte) {
 }
 
 func TestFuzzCorporaAreThere(t *testing.T) {
-	if len(metadataSeeds()) != 7 || len(eventSeeds(t)) != 32 || len(callSeeds(t)) != 32 {
+	for i, s := range metadataSeeds()[:7] {
+		if _, err := Parse(s); err != nil {
+			t.Errorf("seed %d: %v", i, err)
+		}
+	}
+	if len(metadataSeeds()) != 9 || len(eventSeeds(t)) != 32 || len(callSeeds(t)) != 32 {
 		t.Error("seeds are missing")
 	}
 }

@@ -41,6 +41,16 @@
 //	field   {name:Option<str> type:compact type_name:Option<str> docs:Vec<str>}
 //	pallet  {name storage:Option calls:Option event:Option constants error:Option [views] index:u8 [docs]}
 //
+// # Extrinsics
+//
+// A signed extrinsic of version 4 is put together from what Metadata tells, each part encoded by Encode with its type:
+//
+//	extrinsic  compact length, 0x84, address (AddressType), signature (SignatureType), extra, call
+//	signed     call, extra, additional; its blake2_256 instead where it is longer than 256 bytes
+//	extra      for each of SignedExtensions its Type; additional: for each its Additional
+//
+// # Versions
+//
 // V16 adds deprecation notes to almost everything; they are read over.
 package metadata
 
@@ -165,7 +175,7 @@ func (m *Metadata) Read(r *scale.Reader, id TypeID) (any, error) {
 
 // known refuses ids that are not of this registry.
 func (m *Metadata) known(id TypeID) error {
-	if int(id) >= len(m.nodes) {
+	if uint64(id) >= uint64(len(m.nodes)) {
 		return &NotFoundError{Kind: "type", Name: fmt.Sprint(id)}
 	}
 	return nil

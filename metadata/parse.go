@@ -3,6 +3,7 @@ package metadata
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -121,7 +122,7 @@ func (p *parser) doc() uint32 {
 // id reads a type id. That it is in the registry is checked by compile and link.
 func (p *parser) id() TypeID {
 	v := p.r.Compact()
-	if v >= uint64(NoType) {
+	if v > math.MaxInt32 { // so that an id fits an int anywhere
 		p.r.Fail(scale.ErrOverflow)
 	}
 	return TypeID(v)
