@@ -155,7 +155,7 @@ func Check(programs []Program) error {
 		}
 		for _, e := range p.Env {
 			if key, _, ok := strings.Cut(e, "="); !ok || key == "" {
-				errs = append(errs, fmt.Errorf("program %q has the environment entry %d that is not KEY=VALUE", p.Name, i+1))
+				errs = append(errs, fmt.Errorf("program %q has the environment entry %q that is not KEY=VALUE", p.Name, key))
 			}
 		}
 		for _, text := range slices.Concat([]string{p.Name, p.Dir}, p.Command, p.Env) {
