@@ -1,45 +1,30 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"iter"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
-	"iod/chain"
+	"iod/document"
 	"iod/key"
 	"iod/pallet/rbac"
 )
 
-// Why a pass ended or a knock was refused; test for them with errors.Is.
+// Why a pass ended or a request was refused; test for them with errors.Is.
 var (
 	ErrRevoked  = errors.New("access was revoked")
-	ErrLease    = errors.New("no chain endpoint has been reached for the time of the lease")
+	ErrLease    = errors.New("no chain endpoint has answered for the time of the lease")
 	ErrStopped  = errors.New("the judge has stopped")
 	ErrBusy     = errors.New("too many requests are pending")
 	ErrNoStream = errors.New("no such stream")
 )
 
-// View is the chain's state as of one block.
-type View interface {
-	rbac.Block
-	Position() (hash chain.Hash, number uint32)
-}
-
-// Chain is what the judge needs of a chain client; OnChain makes one of a *chain.Client.
-type Chain interface {
-	Best(ctx context.Context) (View, error)
-	Finalised(ctx context.Context) (View, error)
-	At(ctx context.Context, h chain.Hash) (View, error)
-	// WaitFinalised returns the view at a finalised block as soon as one of at least that number is there.
-	WaitFinalised(ctx context.Context, number uint32) (View, error)
-	WatchStorage(ctx context.Context, keys [][]byte) iter.Seq2[chain.StorageChange, error]
-	Probe(ctx context.Context) error // the node answers
-}
-
-// OnChain adapts a client.
-func OnChain(c *chain.Client) Chain { return onChain{c} }
+// DefaultLease is how long answers last when no chain endpoint can be reached.
+const DefaultLease = 10 * time.Minute
 
 // JudgeOptions tell a Judge what to judge by. Zero limits mean the defaults.
 type JudgeOptions struct {
@@ -47,62 +32,255 @@ type JudgeOptions struct {
 	Owner   key.AccountID
 	Device  key.AccountID
 	Streams func(name string) bool // which streams there are; nil: all that have a valid name
-	Lease   time.Duration          // how long answers last when no endpoint can be reached; 0: 10 minutes
+	Lease   time.Duration          // 0: DefaultLease
 	Log     *slog.Logger           // nil: silent
 
 	MaxPending           int // requests that wait for a grant, in total; 0: 1024
 	MaxPendingPerAccount int // 0: 8
-	MaxAccounts          int // accounts that are watched at the same time; 0: 900, below the usual limit of subscriptions
+	MaxAccounts          int // accounts watched at the same time; 0: 900, below nodes' usual limit of subscriptions
 }
 
-// Judge answers whether accounts may use streams of one device, and withdraws its answers.
-type Judge struct{}
+// Judge answers whether accounts may use the streams of one device, and withdraws its answers. For each account that waits
+// or holds a pass, one party (see there) watches the few storage entries that its access depends on; with none, the judge does nothing and
+// costs nothing. It takes grants from finalised blocks, revocations already from best ones.
+//
+// Its answers are leases: they last while a node is heard of, by notifications or, when all is quiet, by a Probe each third of the
+// lease. An end of all answers for the time of the lease ends every pass.
+type Judge struct {
+	o   JudgeOptions
+	log *slog.Logger
+
+	ready chan struct{} // closed when Run has begun
+	done  chan struct{} // closed when Run has ended
+	kick  chan struct{} // the first pass is out
+
+	mu      sync.Mutex
+	ctx     context.Context // of Run; nil before
+	stopped bool            // no party may begin any more
+	wg      sync.WaitGroup  // of parties
+	parties map[key.AccountID]*party
+	pending int
+	passes  int
+	answer  time.Time // when the probe was sent that was answered last
+	final   uint32    // highest finalised block seen: an endpoint behind it is not believed
+}
 
 // NewJudge returns a Judge, which answers while Run runs.
-func NewJudge(o JudgeOptions) *Judge { panic("access: to be written") }
+func NewJudge(o JudgeOptions) *Judge {
+	o.Lease = cmp.Or(o.Lease, DefaultLease)
+	o.MaxPending = cmp.Or(o.MaxPending, 1024)
+	o.MaxPendingPerAccount = cmp.Or(o.MaxPendingPerAccount, 8)
+	o.MaxAccounts = cmp.Or(o.MaxAccounts, 900)
+	if o.Streams == nil {
+		o.Streams = document.ValidStreamName
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Judge{o: o, log: o.Log, ready: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1),
+		parties: map[key.AccountID]*party{}}
+}
 
-// Run keeps the judge's promises until ctx ends; then all passes end, and it returns nil.
-func (j *Judge) Run(ctx context.Context) error { panic("access: to be written") }
+// Run keeps the judge's promises until ctx ends; then all passes end, and it returns nil. It can run once.
+func (j *Judge) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	j.mu.Lock()
+	if j.ctx != nil {
+		j.mu.Unlock()
+		return errors.New("run judge: it runs already, or has run")
+	}
+	j.ctx = ctx
+	j.mu.Unlock()
+	close(j.ready)
+	j.keepLeases(ctx)
+	j.mu.Lock()
+	j.stopped = true
+	j.mu.Unlock()
+	j.wg.Wait()
+	close(j.done)
+	return nil
+}
+
+// keepLeases probes the chain while passes are out and ends those whose lease has run out.
+func (j *Judge) keepLeases(ctx context.Context) {
+	var probe chan bool // of the probe under way
+	defer func() {
+		if probe != nil {
+			<-probe
+		}
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var next time.Time // of the next probe
+	for {
+		now := time.Now()
+		wait, out := j.expire(now)
+		if out && probe == nil && !now.Before(next) {
+			c := make(chan bool, 1)
+			go func() { c <- j.probe(ctx) }()
+			probe = c
+		}
+		var tick <-chan time.Time
+		if out {
+			if probe == nil {
+				wait = min(wait, next.Sub(now))
+			}
+			timer.Reset(wait)
+			tick = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+		case <-j.kick:
+			next = time.Now().Add(j.o.Lease / 3)
+		case answered := <-probe:
+			probe, next = nil, time.Now().Add(j.o.Lease/3)
+			if !answered {
+				next = time.Now().Add(j.o.Lease / 30)
+			}
+		}
+	}
+}
+
+func (j *Judge) probe(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, j.o.Lease/6)
+	defer cancel()
+	sent := time.Now()
+	if err := j.o.Chain.Probe(ctx); err != nil {
+		j.log.Warn("access: chain does not answer", "error", err)
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if sent.After(j.answer) {
+		j.answer = sent
+	}
+	return true
+}
+
+// expire ends the passes whose lease has run out and tells when to look again, and whether any pass is out.
+func (j *Judge) expire(now time.Time) (wait time.Duration, out bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	wait = j.o.Lease
+	for _, p := range j.parties {
+		if len(p.passes) == 0 {
+			continue
+		}
+		left := p.believed().Add(j.o.Lease).Sub(now)
+		if left <= 0 {
+			p.end(func(*Pass) error { return ErrLease })
+			continue
+		}
+		wait, out = min(wait, left), true
+	}
+	return wait, out
+}
 
 // Admit returns a Pass as soon as the account may use the stream. While it may not, Admit blocks, since a grant may come,
-// until ctx ends; then it returns ctx's error.
+// until ctx ends; then it returns ctx's error. Requests beyond the limits are refused with ErrBusy.
 func (j *Judge) Admit(ctx context.Context, account key.AccountID, stream string) (*Pass, error) {
-	panic("access: to be written")
+	if !document.ValidStreamName(stream) || !j.o.Streams(stream) {
+		return nil, fmt.Errorf("admit %s: %w", account, ErrNoStream)
+	}
+	select {
+	case <-j.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	w := &waiter{stream: stream, permission: EntityID(j.o.Owner, j.o.Device, stream, rbac.Permission), got: make(chan *Pass, 1)}
+	p, err := j.join(account, w)
+	if err != nil {
+		return nil, fmt.Errorf("admit %s to %s: %w", account, stream, err)
+	}
+	select {
+	case pass := <-w.got:
+		return pass, nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-j.done:
+		err = fmt.Errorf("admit %s to %s: %w", account, stream, ErrStopped)
+	}
+	p.leave(w)
+	select {
+	case pass := <-w.got: // it came at the same moment
+		pass.Release()
+	default:
+	}
+	return nil, err
+}
+
+// join puts a request into its account's party, which is started if there is none.
+func (j *Judge) join(account key.AccountID, w *waiter) (*party, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.stopped {
+		return nil, ErrStopped
+	}
+	p := j.parties[account]
+	if j.pending >= j.o.MaxPending || p == nil && len(j.parties) >= j.o.MaxAccounts || p != nil && len(p.waiters) >= j.o.MaxPendingPerAccount {
+		return nil, ErrBusy
+	}
+	if p == nil {
+		p = &party{j: j, account: account, wake: make(chan struct{}, 1), passes: map[*Pass]struct{}{}}
+		j.parties[account] = p
+		j.wg.Go(func() { p.run(j.ctx) })
+	}
+	p.waiters = append(p.waiters, w)
+	j.pending++
+	signal(p.wake)
+	return p, nil
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// waiter is a request that waits for its pass.
+type waiter struct {
+	stream     string
+	permission rbac.ID
+	got        chan *Pass
 }
 
 // Pass is a granted request. Release it when its session is over.
-type Pass struct{}
+type Pass struct {
+	Account key.AccountID
+	Stream  string
+	Block   uint32 // the finalised block by which it was granted
+
+	party      *party
+	permission rbac.ID
+	done       chan struct{}
+	err        error // set before done is closed
+}
 
 // Done is closed when access is withdrawn.
-func (p *Pass) Done() <-chan struct{} { panic("access: to be written") }
+func (p *Pass) Done() <-chan struct{} { return p.done }
 
-// Err says why Done was closed: ErrRevoked, ErrLease or ErrStopped, wrapped; nil before.
-func (p *Pass) Err() error { panic("access: to be written") }
-
-// Release gives the pass back.
-func (p *Pass) Release() { panic("access: to be written") }
-
-type onChain struct{ c *chain.Client }
-type onBlock struct{ *chain.Block }
-
-func (b onBlock) Position() (chain.Hash, uint32) { return b.Hash, b.Number }
-
-func (o onChain) Best(ctx context.Context) (View, error)      { return viewOf(o.c.Best(ctx)) }
-func (o onChain) Finalised(ctx context.Context) (View, error) { return viewOf(o.c.Finalised(ctx)) }
-func (o onChain) At(ctx context.Context, h chain.Hash) (View, error) {
-	return viewOf(o.c.BlockAt(ctx, h))
-}
-func (o onChain) WaitFinalised(ctx context.Context, number uint32) (View, error) {
-	return viewOf(o.c.WaitFinalised(ctx, number))
-}
-func (o onChain) WatchStorage(ctx context.Context, keys [][]byte) iter.Seq2[chain.StorageChange, error] {
-	return o.c.WatchStorage(ctx, keys)
-}
-func (o onChain) Probe(ctx context.Context) error { return o.c.Probe(ctx) }
-
-func viewOf(b *chain.Block, err error) (View, error) {
-	if err != nil {
-		return nil, err
+// Err says why Done was closed: ErrRevoked, ErrLease or ErrStopped, wrapped; nil before, and after Release.
+func (p *Pass) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
 	}
-	return onBlock{b}, nil
+}
+
+// Release gives the pass back. It does not close Done. More than one Release is harmless.
+func (p *Pass) Release() {
+	j := p.party.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, out := p.party.passes[p]; out {
+		delete(p.party.passes, p)
+		j.passes--
+		signal(p.party.wake)
+	}
 }
