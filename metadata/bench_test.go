@@ -89,3 +89,23 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkAssign(b *testing.B) {
+	m := peaq(b)
+	v, err := m.DecodeStorage("PeaqDid", "AttributeStore", recorded(b).Storage[0].Value)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var out struct {
+		Name     string
+		Value    []byte
+		Validity uint32
+		Created  uint64
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := Assign(&out, v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

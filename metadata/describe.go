@@ -56,9 +56,9 @@ func (m *Metadata) members(fs []field) string {
 }
 
 // name returns the short name of a type: its own where it has one, otherwise what it is made of.
-func (m *Metadata) name(id TypeID) string { return m.nameTo(&m.nodes[id], 4) }
+func (m *Metadata) name(id TypeID) string { return m.nameTo(&m.nodes[id], 3) }
 
-func (m *Metadata) short(n *node) string { return m.nameTo(n, 4) }
+func (m *Metadata) short(n *node) string { return m.nameTo(n, 3) }
 
 // nameTo names a type down to a depth, and the parts of a tuple up to a number: both are the metadata's choice.
 func (m *Metadata) nameTo(n *node, depth int) string {
@@ -103,7 +103,7 @@ func (m *Metadata) nameTo(n *node, depth int) string {
 func (m *Metadata) tupleName(n *node, depth int) string {
 	var parts []string
 	for i, f := range n.fields {
-		if i == 8 {
+		if i == 4 {
 			parts = append(parts, "…")
 			break
 		}

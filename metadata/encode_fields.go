@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // composite encodes a composite from Fields, a map or a struct by name, or from a list by position.
@@ -156,6 +157,9 @@ type member struct {
 // membersOf reads the tags of a struct type: `scale:"name"`, `scale:"name,optional"` (Assign leaves the field alone
 // when the value has none) and `scale:"-"`. Without a tag a field is called by its name in snake_case.
 func membersOf(t reflect.Type) []member {
+	if ms, ok := members.Load(t); ok {
+		return ms.([]member)
+	}
 	var ms []member
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -168,8 +172,12 @@ func membersOf(t reflect.Type) []member {
 		}
 		ms = append(ms, member{name, i, option == "optional"})
 	}
+	members.Store(t, ms)
 	return ms
 }
+
+// members keeps what membersOf found: a program has few struct types.
+var members sync.Map
 
 func structMembers(r reflect.Value) (Fields, error) {
 	ms := membersOf(r.Type())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"testing"
 
 	"iod/scale"
@@ -51,6 +52,8 @@ func TestParseRefusesMalformedTypes(t *testing.T) {
 	wrongID := wire(magic).u8(14).n(1, 5).add(prim(3)).n(0, 0).u8(4).n(0, 0)
 	for name, b := range map[string][]byte{
 		"id out of order":      wrongID,
+		"endless name":         metadata14(composite(strings.Repeat("n", 1025))),
+		"endless path":         metadata14(path(make([]string, 33)...).u8(defTuple, 0, 0)),
 		"unknown kind":         metadata14(path().u8(9)),
 		"unknown primitive":    metadata14(prim(15)),
 		"type out of registry": metadata14(seq(1)),

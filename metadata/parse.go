@@ -95,9 +95,16 @@ func (p *parser) metadata(m *Metadata) error {
 // count reads the length of a sequence whose items take at least size bytes each.
 func (p *parser) count(size int) int { return p.r.Count(size) }
 
+// longestName bounds names, which end up in error texts.
+const longestName = 1024
+
 // text reads a name.
 func (p *parser) text() string {
 	b := p.r.Vec()
+	if len(b) > longestName {
+		p.r.Fail(fmt.Errorf("name of %d bytes: %w", len(b), ErrMalformed))
+		return ""
+	}
 	if s, ok := p.names[string(b)]; ok {
 		return s
 	}
@@ -185,7 +192,11 @@ func (p *parser) definition() (d definition) {
 
 func (p *parser) path() string {
 	n := p.count(1)
-	parts := make([]string, 0, min(n, 16))
+	if n > 32 {
+		p.r.Fail(fmt.Errorf("path of %d parts: %w", n, ErrMalformed))
+		return ""
+	}
+	parts := make([]string, 0, n)
 	for range n {
 		parts = append(parts, p.text())
 	}
