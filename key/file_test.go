@@ -11,6 +11,7 @@ import (
 )
 
 func TestFileRoundTrip(t *testing.T) {
+	cheap(t)
 	dir := t.TempDir()
 	for _, s := range schemes {
 		for _, word := range []string{"", password} {

@@ -119,8 +119,8 @@ func TestKeyringDerives(t *testing.T) {
 	}
 }
 
-// checkTheirs checks the signature and the unencrypted wallet that the keyring made for p.
-func checkTheirs(t *testing.T, p *Pair, r keyringResult) {
+// checkTheirs checks the signature and the wallet that the keyring made for p, and returns what it says of p.
+func checkTheirs(t *testing.T, p *Pair, r keyringResult) Meta {
 	t.Helper()
 	sig, err := NewSignature(p.Scheme(), unhex(t, r.Signature))
 	if err != nil {
@@ -129,13 +129,14 @@ func checkTheirs(t *testing.T, p *Pair, r keyringResult) {
 	if !p.Public().Verify(unhex(t, message), sig) || !p.Account().Verify(unhex(t, message), sig) {
 		t.Errorf("%s %s: the keyring's signature does not verify", p.Scheme(), p)
 	}
-	q, _, err := Import(r.Wallet, func() (string, error) { return password, nil })
+	q, meta, err := Import(r.Wallet, func() (string, error) { return password, nil })
 	if err != nil {
 		t.Fatalf("%s %s: import of the keyring's wallet: %v", p.Scheme(), p, err)
 	}
 	if q.Public() != p.Public() || q.NodeKey().ID() != p.NodeKey().ID() {
 		t.Errorf("%s %s: the keyring's wallet holds %s", p.Scheme(), p, q)
 	}
+	return meta
 }
 
 // TestKeyringOpensOurs exports every scheme, plain and encrypted, for the keyring to open, sign with, check our
@@ -202,10 +203,9 @@ func TestKeyringEncrypts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkTheirs(t, p, r)
-		_, meta, err := Import(r.Wallet, func() (string, error) { return password, nil })
-		if want := (Meta{Name: "from the keyring", Created: 1700000000000}); err != nil || meta != want {
-			t.Errorf("%s: meta %+v, %v; want %+v", p.Scheme(), meta, err, want)
+		want := Meta{Name: "from the keyring", Created: 1700000000000}
+		if meta := checkTheirs(t, p, r); meta != want {
+			t.Errorf("%s: meta %+v, want %+v", p.Scheme(), meta, want)
 		}
 		if strings.Contains(string(r.Wallet), hex.EncodeToString(p.secret().export())) {
 			t.Errorf("%s: the wallet is not encrypted", p.Scheme())

@@ -31,6 +31,7 @@ func unasked(t *testing.T) func() (string, error) {
 }
 
 func TestWalletRoundTrip(t *testing.T) {
+	cheap(t)
 	meta := Meta{Name: "a \"name\" <&>", GenesisHash: "0x00", Created: 1700000000000}
 	for _, s := range schemes {
 		p := alice(t, s)
