@@ -164,7 +164,7 @@ func BenchmarkFirstByte(b *testing.B) {
 		})
 	})
 	b.Run("overlay", func(b *testing.B) { // the dialer knows the relay already
-		w := build(b, setup{handler: pulse, relay: wide})
+		w := build(b, setup{handler: pulse, relay: wide, dialer: func(o *DialerOptions) { o.Solo = true }})
 		w.device.knocks.open = true
 		benchFirstByte(b, func() (net.Conn, error) { return w.tryDial(patience) })
 	})

@@ -22,15 +22,17 @@ func TestStream(t *testing.T) {
 	if len(s.Sessions) != 1 || s.Sessions[0].Account != w.pair.Account() || s.Sessions[0].Stream != "s" {
 		t.Fatalf("status %+v", s)
 	}
-	if s.Sessions[0].In != 5 || s.Sessions[0].Out != 10 {
-		t.Errorf("counted %d in, %d out", s.Sessions[0].In, s.Sessions[0].Out)
-	}
+	eventually(t, "5 bytes in and 10 out are counted", func() bool {
+		s := w.device.Status().Sessions
+		return len(s) == 1 && s[0].In == 5 && s[0].Out == 10
+	})
 	if err := closeWrite(c); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(c); err != nil || len(b) != 0 {
 		t.Fatalf("after the half-close: %q, %v", b, err)
 	}
+	c.Close()
 	eventually(t, "the session is over", func() bool { return len(w.device.Status().Sessions) == 0 })
 	eventually(t, "the relay forgot it", func() bool { return w.relays[0].Status().Splices == 0 })
 	w.gate.until(t, "the pass is released", func() bool { return w.gate.released == 1 })

@@ -31,7 +31,8 @@ type pair struct {
 	number  uint64 // constant
 	id      uint32 // of the CONNECT; constant
 	target  key.NodeID
-	from    *client // nil once its connection ended
+	invite  *wire.Invite // what the target is told when it is at this relay; nil once joined
+	from    *client      // nil once its connection ended
 	up      *clientLink
 	upID    uint32
 	tokens  [2]wire.Token // constant
@@ -190,6 +191,7 @@ func (r *Relay) join(ctx context.Context, p *pair, side int, conn net.Conn) erro
 			return errors.New("too many sessions")
 		}
 		r.splices++
+		p.invite = nil
 		p.last.Store(time.Now().UnixNano())
 		close(p.joined)
 	}

@@ -78,6 +78,10 @@ func (p *prober) add(id uint32, s *probed) {
 func (p *prober) expect(at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.expectLocked(at)
+}
+
+func (p *prober) expectLocked(at time.Time) {
 	if !p.sleeps.After(at) {
 		return
 	}
@@ -170,4 +174,5 @@ func (p *prober) answer(f wire.Probed) {
 		return
 	}
 	s.watch.answered()
+	p.expectLocked(s.watch.due())
 }

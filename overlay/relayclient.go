@@ -81,11 +81,27 @@ func (c *client) register(f wire.Register) error {
 	r.mu.Lock()
 	old := r.devices[c.peer]
 	r.devices[c.peer] = c
+	var waiting []*wire.Invite
+	for _, p := range r.queue {
+		if p.target == c.peer && p.invite != nil {
+			waiting = append(waiting, p.invite)
+		}
+	}
 	r.mu.Unlock()
 	if old != nil {
 		old.send(wire.Goodbye{Reason: wire.ReasonDisplaced}) //nolint:errcheck // it may be gone already
 	}
-	return c.send(wire.Registered{Version: wire.Version})
+	if err := c.send(wire.Registered{Version: wire.Version}); err != nil {
+		return err
+	}
+	// Consumers are often back sooner than the device after a restart: their knocks have waited for it. Those that it
+	// has seen it drops.
+	for _, f := range waiting {
+		if err := c.send(*f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // connect issues a token and brings the knock on its way. What the consumer sees does not depend on whether the target is known.
@@ -108,6 +124,12 @@ func (c *client) connect(ctx context.Context, f wire.Connect) error {
 	p := r.newPair(c, f.ID, f.Target)
 	dev := r.devices[f.Target]
 	life := uint16(min((r.o.TokenLife+time.Second-1)/time.Second, 1<<16-1))
+	invite := &wire.Invite{
+		Session: p.number, Life: life, Source: r.tag(c.src), Token: p.tokens[deviceSide], Knock: f.Knock,
+	}
+	if len(f.Hops) == 0 {
+		p.invite = invite
+	}
 	r.mu.Unlock()
 	if err := c.send(wire.TokenFor{ID: f.ID, Life: life, Token: p.tokens[consumerSide]}); err != nil {
 		return err
@@ -116,9 +138,7 @@ func (c *client) connect(ctx context.Context, f wire.Connect) error {
 	case len(f.Hops) > 0:
 		r.conns.Go(func() { r.forward(ctx, p, f) })
 	case dev != nil:
-		dev.send(wire.Invite{ //nolint:errcheck // a device that cannot be told is as silent as one that does not answer
-			Session: p.number, Life: life, Source: r.tag(c.src), Token: p.tokens[deviceSide], Knock: f.Knock,
-		})
+		dev.send(*invite) //nolint:errcheck // a device that cannot be told is as silent as one that does not answer
 	}
 	return nil
 }
