@@ -171,13 +171,13 @@ func ms(d time.Duration) string {
 func (s *story) find(ctx context.Context) error {
 	begin := time.Now()
 	for {
-		r, err := s.run(ctx, nil, "devices", "list", "-o", "json", "--index", s.index, "--data-type", "weather")
+		r, err := s.run(ctx, nil, "devices", "list", "-o", "json", "--index", s.index, "--data-type", "wind_speed")
 		if err != nil {
 			return err
 		}
 		var v struct{ DID, Verdict string }
 		if len(r.out) > 0 && json.Unmarshal(r.out, &v) == nil && v.DID == s.device.did {
-			s.say("found", "a search for weather finds it, %s (%s after it was published)", v.Verdict, ms(time.Since(begin)))
+			s.say("found", "a search for wind_speed finds it, %s (%s after it was published)", v.Verdict, ms(time.Since(begin)))
 			return nil
 		}
 		if err := s.clock.next(ctx); err != nil {
@@ -191,7 +191,7 @@ func (s *story) refused(ctx context.Context) error {
 	if err == nil || r.code != 3 {
 		return fmt.Errorf("a consumer without a grant was not refused with exit code 3 but: %d, %v", r.code, err)
 	}
-	s.say("refused", "the consumer has no grant: exit code 3 after %s, and the device stayed silent", ms(r.took))
+	s.say("refused", "the consumer has no grant: exit code 3 after %s; from now on it waits for one", ms(r.took))
 	begin := time.Now()
 	s.reader, err = s.start("consumer", nil, "subscribe", s.device.did, stream, "--wait", "--key", s.consumer.file, "--rpc", s.rpc, "-o", "json")
 	if err != nil {

@@ -85,7 +85,7 @@ func (d *Device) Run(ctx context.Context) error {
 	}
 	defer unlock()
 	group, ctx := errgroup.WithContext(ctx)
-	d.supervisor = supervise.New(supervise.Options{Programs: d.programs(), Log: d.log, OnEvent: d.programEvent})
+	d.supervisor = supervise.New(supervise.Options{Programs: d.programs(), Log: d.log})
 	group.Go(func() error { return d.supervisor.Run(ctx) })
 	group.Go(func() error { return d.online(ctx) })
 	if err := group.Wait(); err != nil && ctx.Err() == nil {
@@ -112,19 +112,6 @@ func (d *Device) programs() []supervise.Program {
 		out[i] = supervise.Program{Name: p.Name, Command: p.Command, Dir: p.Dir, Env: p.Env}
 	}
 	return out
-}
-
-func (d *Device) programEvent(e supervise.Event) {
-	switch e.Kind {
-	case supervise.Started:
-		d.log.Info(MsgProgramStarted, "program", e.Program, "pid", e.PID)
-	case supervise.Restarting:
-		level := slog.LevelInfo
-		if e.Looping {
-			level = slog.LevelWarn
-		}
-		d.log.Log(context.Background(), level, MsgProgramExited, "program", e.Program, "reason", e.Exit.String(), "restart_in", e.Wait.String(), "looping", e.Looping)
-	}
 }
 
 // online connects to the chain, however long that takes, and then publishes, judges and serves.

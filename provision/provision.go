@@ -20,7 +20,7 @@ const (
 	MsgWaiting         = "cannot publish yet" // err, retry
 	MsgChain           = "chain connected"    // genesis
 	MsgProgramStarted  = "program started"    // program, pid
-	MsgProgramExited   = "program exited"     // program, reason, restart_in
+	MsgProgramEnded    = "program ended"      // program, pid, exit
 	MsgSessionAdmitted = "session admitted"   // account, node, stream
 	MsgSessionEnded    = "session ended"      // account, node, stream, reason
 )

@@ -221,3 +221,10 @@ func (a *app) terminalWidth() int {
 	}
 	return w
 }
+
+func (a *app) subcommands() []*cobra.Command {
+	return []*cobra.Command{
+		a.demoCommand(), a.chainCommand(), a.keyCommand(), a.accountCommand(), a.deviceCommand(), a.didCommand(), a.relayCommand(),
+		a.accessCommand(), a.indexCommand(), a.devicesCommand(), a.connectCommand(), a.subscribeCommand(),
+	}
+}

@@ -62,8 +62,7 @@ func (a *app) connect(ctx context.Context, r *remote, listen string, wait bool) 
 	defer cancel(nil)
 	dial := func(ctx context.Context) (net.Conn, error) {
 		conn, err := r.dial(ctx, wait)
-		var f *fault
-		if errors.As(err, &f) && (f.code == exitRefused || f.code == exitUsage) {
+		if final(err) {
 			cancel(err)
 		}
 		return conn, err

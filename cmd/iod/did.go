@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -187,8 +186,6 @@ func printable(s string) string {
 		return r
 	}, s)
 }
-
-var errNoIndex = errors.New("no index is given to search")
 
 // encodeLine writes one JSON object a line.
 func (a *app) encodeLine(v any) error { return json.NewEncoder(a.out).Encode(v) }

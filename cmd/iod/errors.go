@@ -8,6 +8,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"iod/chain"
+	"iod/key"
+	"iod/overlay"
 )
 
 // The exit codes of iod.
@@ -92,4 +96,36 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 		fmt.Fprintf(a.err, "  → help: %s --help\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// known gives the exit code and the next step of errors that other packages return.
+func known(err error) (code int, next string) {
+	var poor *chain.ErrCannotPay
+	var endpoint *chain.EndpointError
+	switch {
+	case errors.As(err, &poor):
+		return exitFailed, fmt.Sprintf("the account has too little for the fee: send some PEAQ to %s (development chain: iod account faucet %s)", poor.Account, poor.Account)
+	case errors.Is(err, chain.ErrWrongNetwork):
+		return exitUsage, "name endpoints of one network with --rpc or IOD_RPC"
+	case errors.Is(err, chain.ErrNonceTaken):
+		return exitFailed, "something else sends transactions with this key; repeat the command, or use a key of its own"
+	case errors.Is(err, key.ErrPassphrase):
+		return exitUsage, "check the passphrase"
+	case errors.Is(err, overlay.ErrUnreachable):
+		return exitUnreachable, "check this machine's network; the device's relays may be down"
+	case errors.Is(err, overlay.ErrSilent):
+		return exitUnreachable, "the device may be off, or access not granted yet"
+	case errors.As(err, &endpoint):
+		return exitUnreachable, "name a reachable chain endpoint with --rpc URL or IOD_RPC; a local chain: iod chain dev"
+	}
+	return 0, ""
+}
+
+// final reports whether trying again cannot help until somebody does something.
+func final(err error) bool {
+	if err == nil {
+		return false
+	}
+	code, _ := diagnose(err)
+	return code == exitRefused || code == exitUsage
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,36 +70,20 @@ func (a *app) index(ctx context.Context, o index.Options, database, listen strin
 		if err := a.print(map[string]string{"api": "http://" + ln.Addr().String()}, "api  http://%s/api/v1/devices\n", ln.Addr()); err != nil {
 			return err
 		}
-		group.Go(func() error { return serveHTTP(ctx, ln, api.New(store, api.Options{Log: o.Log})) })
+		group.Go(func() error { return api.Serve(ctx, ln, api.New(store, api.Options{Log: o.Log}), o.Log) })
 	}
 	group.Go(func() error { return index.Run(ctx, o) })
 	return group.Wait()
 }
 
-// serveHTTP serves until ctx ends, then lets requests finish for a moment.
-func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler) error {
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       20 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
+// progress tells people how far a new index is.
+func (a *app) progress(p index.Progress) {
+	if p.Remaining == 0 && p.Phase == index.CatchingUp {
+		return
 	}
-	ended := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		err := srv.Shutdown(grace)
-		if err != nil {
-			srv.Close()
-		}
-		ended <- err
-	})
-	err := srv.Serve(ln)
-	if errors.Is(err, http.ErrServerClosed) && !stop() {
-		<-ended
-		return ctx.Err()
+	text := fmt.Sprintf("%s: block %d of %d, %d done at %.0f/s", p.Phase, p.Block, p.Head, p.Done, p.Rate)
+	if p.Remaining > 0 {
+		text += fmt.Sprintf(", %s left", p.Remaining.Round(time.Second))
 	}
-	return fmt.Errorf("serve http: %w", err)
+	a.note("%s", text)
 }

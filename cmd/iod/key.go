@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -104,7 +105,7 @@ func (a *app) saveKey(p *key.Pair, file string, encrypt bool) (keyView, error) {
 			return keyView{}, err
 		}
 	}
-	if err := key.Save(file, p, passphrase); err != nil {
+	if err := key.Save(file, p, passphrase, key.Meta{Created: time.Now().UnixMilli()}); err != nil {
 		return keyView{}, err
 	}
 	view := viewOf(p)

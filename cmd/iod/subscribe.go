@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -100,8 +99,7 @@ func (s *subscription) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		var f *fault
-		if errors.As(err, &f) && (f.code == exitRefused || f.code == exitUsage) {
+		if final(err) {
 			return err
 		}
 		if time.Since(begin) > lastRetry {

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"iod/chain"
+	"iod/key"
+	"iod/provision"
+)
+
+func (a *app) deviceCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "device",
+		Short: "Publish and run a device by its manifest",
+		Long: `The manifest (device.toml) says what the device is and shares. init writes one; check reads it; plan shows what would
+change on the chain; run publishes, keeps the owner's programs alive and lets in whom the owner granted access.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.deviceInit(), a.deviceCheck(), a.devicePlan(), a.deviceRun(), a.deviceRemove())
+	return c
+}
+
+// manifestFlag adds the flag that names the manifest.
+func manifestFlag(c *cobra.Command) *string {
+	return c.Flags().StringP("config", "c", "device.toml", "the device's manifest")
+}
+
+// manifest loads the manifest and tells what to do about mistakes.
+func (a *app) manifest(path string) (*provision.Manifest, error) {
+	m, err := provision.Load(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, hint(usage(err), "write one with: iod device init")
+	}
+	if err != nil {
+		return nil, hint(usage(err), "mend the manifest, then try it with: iod device check -c %s", path)
+	}
+	return m, nil
+}
+
+// deviceKey loads the manifest's key; --key and IOD_KEY go before it.
+func (a *app) deviceKey(m *provision.Manifest) (*key.Pair, error) {
+	p, err := a.keyPair(m.Key)
+	if err != nil {
+		return nil, hint(fmt.Errorf("device key: %w", err), "make it with: iod key new --out %s", m.Key)
+	}
+	return p, nil
+}
+
+func (a *app) deviceInit() *cobra.Command {
+	var path, keyFile string
+	var o provision.InitOptions
+	c := &cobra.Command{
+		Use:     "init",
+		Short:   "Write a commented manifest, and make the device's key if there is none",
+		Example: "  iod device init --data-type weather --target 127.0.0.1:1883 --topic 'measurements/#' --relay tls://relay.example:7777/<node id>",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if _, err := os.Lstat(path); err == nil {
+				return hint(usage(fmt.Errorf("write manifest: %s exists already", path)), "choose another file with -c")
+			}
+			p, err := a.loadOrMakeKey(filepath.Join(filepath.Dir(path), keyFile))
+			if err != nil {
+				return err
+			}
+			o.Key, o.RPC = keyFile, a.endpoints()
+			if err := os.WriteFile(path, provision.InitManifest(o), 0o644); err != nil {
+				return fmt.Errorf("write manifest: %w", err)
+			}
+			view := viewOf(p)
+			return a.print(map[string]string{"manifest": path, "key": keyFile, "address": view.Address, "did": view.DID},
+				"manifest  %s\nkey       %s\naddress   %s\ndid       %s\n\nnext: send a little PEAQ to the address (development chain: iod account faucet %s),\nedit the manifest, then: iod device check -c %s && iod device run -c %s\n",
+				path, keyFile, view.Address, view.DID, view.Address, path, path)
+		},
+	}
+	c.Flags().StringVarP(&path, "config", "c", "device.toml", "manifest to write; never overwritten")
+	c.Flags().StringVar(&keyFile, "key-file", "device.key", "the device's key file beside the manifest; made when absent")
+	c.Flags().StringVar(&o.Owner, "owner", "", "address of the owner, whose key stays elsewhere")
+	c.Flags().StringVar(&o.DataType, "data-type", "", "what the device measures")
+	c.Flags().StringVar(&o.Location, "location", "", "\"lat,lon\" or a name")
+	c.Flags().StringArrayVar(&o.Relays, "relay", nil, "relay address; repeatable")
+	c.Flags().StringVar(&o.Target, "target", "", "host:port of the MQTT broker to share")
+	c.Flags().StringArrayVar(&o.Topics, "topic", nil, "MQTT topic filter to share; repeatable")
+	return c
+}
+
+// loadOrMakeKey loads a key file, or makes it when there is none.
+func (a *app) loadOrMakeKey(file string) (*key.Pair, error) {
+	if _, err := os.Lstat(file); err == nil {
+		return key.Load(file, key.Sr25519, a.passphrase)
+	}
+	p, _, err := key.Generate(key.Sr25519)
+	if err != nil {
+		return nil, err
+	}
+	return p, key.Save(file, p, "", key.Meta{Created: time.Now().UnixMilli()})
+}
+
+func (a *app) deviceCheck() *cobra.Command {
+	var path *string
+	c := &cobra.Command{
+		Use:     "check",
+		Short:   "Check the manifest and the key, without the chain",
+		Example: "  iod device check -c device.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			m, err := a.manifest(*path)
+			if err != nil {
+				return err
+			}
+			p, err := a.deviceKey(m)
+			if err != nil {
+				return err
+			}
+			if _, err := provision.Desired(m, p.Account(), p.NodeKey().ID(), ""); err != nil {
+				return usage(err)
+			}
+			return a.print(map[string]any{"manifest": *path, "did": p.Account().DID(), "streams": len(m.Streams), "programs": len(m.Programs)},
+				"%s is right: %s, %d streams, %d programs\n", *path, p.Account().DID(), len(m.Streams), len(m.Programs))
+		},
+	}
+	path = manifestFlag(c)
+	return c
+}
+
+// withDevice loads manifest and key and connects to the chain.
+func (a *app) withDevice(ctx context.Context, path string, f func(*provision.Manifest, *key.Pair, *chain.Client) error) error {
+	m, err := a.manifest(path)
+	if err != nil {
+		return err
+	}
+	p, err := a.deviceKey(m)
+	if err != nil {
+		return err
+	}
+	client, err := a.dial(ctx, m.RPC...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return f(m, p, client)
+}
+
+func (a *app) devicePlan() *cobra.Command {
+	var path *string
+	c := &cobra.Command{
+		Use:     "plan",
+		Short:   "Show what would change on the chain, as a diff",
+		Example: "  iod device plan -c device.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withDevice(c.Context(), *path, func(m *provision.Manifest, p *key.Pair, client *chain.Client) error {
+				b, err := client.Finalised(c.Context())
+				if err != nil {
+					return err
+				}
+				actual, err := provision.Observe(c.Context(), b, m, p.Account())
+				if err != nil {
+					return err
+				}
+				plan, err := provision.MakePlan(m, p.Account(), p.NodeKey().ID(), actual)
+				if err != nil {
+					return err
+				}
+				return a.print(plan, "%s", plan.Diff())
+			})
+		},
+	}
+	path = manifestFlag(c)
+	return c
+}
+
+func (a *app) deviceRun() *cobra.Command {
+	var path *string
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Publish the device, keep its programs alive, and let in whom the owner granted access",
+		Long: `Runs until it is stopped. The programs start at once and are never restarted because the chain, a relay or the
+network is away. Nothing listens on this machine; the device dials its relays.`,
+		Example: "  iod device run -c device.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			m, err := a.manifest(*path)
+			if err != nil {
+				return err
+			}
+			p, err := a.deviceKey(m)
+			if err != nil {
+				return err
+			}
+			err = provision.Run(c.Context(), provision.Options{Manifest: m, Key: p, RPC: a.endpoints(m.RPC...), Log: a.serviceLog()})
+			if errors.Is(err, provision.ErrRunning) {
+				return hint(err, "stop the other one, or give this one a state directory of its own (state = \"…\" in the manifest)")
+			}
+			return err
+		},
+	}
+	path = manifestFlag(c)
+	return c
+}
+
+func (a *app) deviceRemove() *cobra.Command {
+	var path *string
+	c := &cobra.Command{
+		Use:     "remove",
+		Short:   "Take the device's document off the chain",
+		Example: "  iod device remove -c device.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withDevice(c.Context(), *path, func(_ *provision.Manifest, p *key.Pair, client *chain.Client) error {
+				done, err := provision.Remove(c.Context(), client, p)
+				if err != nil {
+					return err
+				}
+				return a.print(map[string]any{"number": done.Outcome.Number, "block": done.Outcome.Block},
+					"removed: finalised in block %d\n", done.Outcome.Number)
+			})
+		},
+	}
+	path = manifestFlag(c)
+	return c
+}

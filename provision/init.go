@@ -1,0 +1,73 @@
+package provision
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// InitOptions are what `iod device init` knows; empty ones become commented examples.
+type InitOptions struct {
+	RPC      []string
+	Key      string
+	Owner    string
+	DataType string
+	Location string
+	Relays   []string
+	Target   string
+	Topics   []string
+}
+
+// InitManifest writes a commented manifest.
+func InitManifest(o InitOptions) []byte {
+	var b bytes.Buffer
+	set := func(known bool, comment, format string, args ...any) {
+		if !known {
+			format = "# " + format
+		}
+		if comment != "" {
+			comment = "  # " + comment
+		}
+		fmt.Fprintf(&b, format+comment+"\n", args...)
+	}
+	or := func(s, other string) string {
+		if s == "" {
+			return other
+		}
+		return s
+	}
+	b.WriteString("# The manifest of a device. Check it: iod device check. See what it would change: iod device plan.\n\n")
+	set(true, "chain endpoints in order of preference; IOD_RPC overrides", "rpc = %s", list(o.RPC))
+	set(true, "made by iod key new; keep it secret", "key = %s", strconv.Quote(or(o.Key, "device.key")))
+	set(o.Owner != "", "whose grants decide; absent: the device's own account", "owner = %s", strconv.Quote(or(o.Owner, "5F…")))
+	b.WriteString("\n[device]\n")
+	set(true, "what it measures", "data_type = %s", strconv.Quote(or(o.DataType, "weather")))
+	set(o.Location != "", "\"lat,lon\" in degrees, or a name", "location = %s", strconv.Quote(or(o.Location, "40.19,44.55")))
+	b.WriteString("\n# any further fields that people may search for\n[device.additional]\n# microcontroller = \"stm32\"\n")
+	b.WriteString("\n[overlay]\n")
+	relays := o.Relays
+	if len(relays) == 0 {
+		relays = []string{"tls://relay.example:7777/" + strings.Repeat("0", 52)}
+	}
+	set(true, "as iod relay prints them", "relays = %s", list(relays))
+	b.WriteString("\n[[stream]]\nname = \"measurements\"\nkind = \"mqtt\"  # mqtt, http, rtsp, tcp, udp\n")
+	set(true, "on this machine or beside it", "target = %s", strconv.Quote(or(o.Target, "127.0.0.1:1883")))
+	topics := o.Topics
+	if len(topics) == 0 {
+		topics = []string{"measurements/#"}
+	}
+	set(true, "nothing else is let through", "topics = %s", list(topics))
+	b.WriteString("# unit = \"m/s\"\n# price = \"42.5\"   # PEAQ for one period\n# period = \"30d\"\n")
+	b.WriteString("\n# a program that is kept alive; any number of them\n# [[program]]\n# name = \"weather\"\n# command = [\"./weather\", \"--listen\", \"127.0.0.1:1883\"]\n")
+	return b.Bytes()
+}
+
+// list writes strings as a TOML array.
+func list(items []string) string {
+	quoted := make([]string, len(items))
+	for i, s := range items {
+		quoted[i] = strconv.Quote(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
