@@ -34,20 +34,8 @@ func assign(dst reflect.Value, v any, depth int) error {
 	if depth > maxDepth {
 		return ErrTooDeep
 	}
-	if dst.CanAddr() && dst.Addr().Type().Implements(assignerType) {
-		return dst.Addr().Interface().(Assigner).AssignScale(v)
-	}
-	if src := reflect.ValueOf(v); src.IsValid() && src.Type() == dst.Type() && dst.Type() != reflect.TypeFor[[]byte]() {
-		dst.Set(src)
-		return nil
-	}
-	if dst.Kind() == reflect.Interface && dst.NumMethod() == 0 {
-		if v == nil {
-			dst.SetZero()
-		} else {
-			dst.Set(reflect.ValueOf(v))
-		}
-		return nil
+	if done, err := assignWhole(dst, v); done {
+		return err
 	}
 	if dst.Kind() == reflect.Pointer {
 		return assignPointer(dst, v, depth)
@@ -78,6 +66,25 @@ func assign(dst reflect.Value, v any, depth int) error {
 		return assignFields(dst, x, depth)
 	}
 	return misfit("%s does not go into %s", kindOf(v), dst.Type())
+}
+
+// assignWhole does what needs no look into the value: destinations that take it themselves, of its type, or of any.
+func assignWhole(dst reflect.Value, v any) (done bool, err error) {
+	if dst.CanAddr() && dst.Addr().Type().Implements(assignerType) {
+		return true, dst.Addr().Interface().(Assigner).AssignScale(v)
+	}
+	src := reflect.ValueOf(v)
+	switch {
+	case src.IsValid() && src.Type() == dst.Type() && dst.Type() != reflect.TypeFor[[]byte]():
+		dst.Set(src)
+	case dst.Kind() != reflect.Interface || dst.NumMethod() != 0:
+		return false, nil
+	case src.IsValid():
+		dst.Set(src)
+	default:
+		dst.SetZero()
+	}
+	return true, nil
 }
 
 func assignPointer(dst reflect.Value, v any, depth int) error {

@@ -109,3 +109,25 @@ func BenchmarkAssign(b *testing.B) {
 		}
 	}
 }
+
+func TestAllocations(t *testing.T) {
+	m, raw := peaq(t), recorded(t).Blocks[0].EventsHex
+	call := Call{"Balances", "transfer", Fields{{"dest", make([]byte, 32)}, {"value", big.NewInt(1e18)}}}
+	for _, c := range []struct {
+		name string
+		most float64
+		f    func() error
+	}{
+		{"decode 14 events", 61, func() error { _, err := m.DecodeEvents(raw); return err }},
+		{"encode a call", 3, func() error { _, err := m.EncodeCall(call); return err }},
+	} {
+		n := testing.AllocsPerRun(50, func() {
+			if err := c.f(); err != nil {
+				t.Error(err)
+			}
+		})
+		if n > c.most {
+			t.Errorf("%s: %v allocations, want at most %v", c.name, n, c.most)
+		}
+	}
+}

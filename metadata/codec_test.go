@@ -200,6 +200,8 @@ type planck struct{ v big.Int }
 
 func (p planck) ScaleValue() any { return &p.v }
 
+func (p *planck) AssignScale(v any) error { return Assign(&p.v, v) }
+
 type attribute struct {
 	DIDAccount accountID `scale:"did_account"`
 	Name       string
@@ -303,6 +305,7 @@ func TestAssign(t *testing.T) {
 	var text string
 	var pair struct{ A, B int }
 	var fields Fields
+	var amount planck
 	for _, x := range []struct {
 		dst, v any
 		ok     func() bool
@@ -312,6 +315,7 @@ func TestAssign(t *testing.T) {
 		{&free, some, func() bool { return free == some }}, {&text, &Variant{Name: "Staked"}, func() bool { return text == "Staked" }},
 		{&u, &Variant{Name: "Ok", Fields: Fields{{"", uint64(9)}}}, func() bool { return u == 9 }},
 		{&pair, []any{uint64(1), uint64(2)}, func() bool { return pair.A == 1 && pair.B == 2 }},
+		{&amount, uint64(12), func() bool { return amount.v.Int64() == 12 }},
 		{&fields, Fields{{"a", 1}}, func() bool { return len(fields) == 1 }},
 	} {
 		if err := Assign(x.dst, x.v); err != nil || !x.ok() {
