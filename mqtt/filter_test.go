@@ -193,8 +193,15 @@ func TestTooLongPublication(t *testing.T) {
 	r.send(r.broker, long)
 	r.expect(r.broker, []byte("\x40\x02\x00\x05"))
 	fits := encode(publish, 2, []byte("\x00\x03m/a\x00\x05"+strings.Repeat("x", 69_000)))
-	go r.send(r.broker, fits)
+	written := make(chan error, 1)
+	go func() {
+		_, err := r.broker.Write(fits)
+		written <- err
+	}()
 	r.expect(r.client, fits)
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestSubscriptionsAreBounded(t *testing.T) {

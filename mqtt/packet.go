@@ -69,8 +69,6 @@ func breach(code byte, format string, args ...any) error {
 	return &protocolError{code, fmt.Sprintf(format, args...)}
 }
 
-var errMalformed = &protocolError{codeMalformed, "malformed packet"}
-
 // packet is one control packet as read. head and body are valid until the next read.
 type packet struct {
 	kind  kind
