@@ -33,13 +33,14 @@ type TxOptions struct {
 type Tx struct {
 	Hash Hash
 
-	c     *Client
-	from  key.AccountID
-	acc   *account
-	nonce uint32
-	raw   []byte
-	since uint32 // a finalised block's number at the time of signing: it is in none up to that
-	death uint64 // number of the first block in which it is not valid; 0: immortal
+	c       *Client
+	from    key.AccountID
+	acc     *account
+	nonce   uint32
+	raw     []byte
+	since   uint32  // a finalised block's number at the time of signing: it is in none up to that
+	death   uint64  // number of the first block in which it is not valid; 0: immortal
+	runtime Runtime // that it was signed for
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at each change
@@ -150,8 +151,7 @@ func (c *Client) Submit(ctx context.Context, from *key.Pair, call metadata.Call,
 		if err = c.send(ctx, t); err == nil {
 			return t, nil
 		}
-		retry := errors.Is(err, errAncient) || errors.Is(err, ErrBadProof) || errors.Is(err, errStaleNonce) && o.Nonce == nil
-		if !retry {
+		if !c.again(ctx, t, err, try, o.Nonce == nil) {
 			break
 		}
 		c.log.Info("transaction is made anew", "account", from.Account(), "nonce", t.nonce, "reason", err)
@@ -162,13 +162,30 @@ func (c *Client) Submit(ctx context.Context, from *key.Pair, call metadata.Call,
 	return nil, fmt.Errorf("submit %s.%s: %w", call.Pallet, call.Name, err)
 }
 
+// again judges whether a refused transaction is to be made anew: when what it was signed with was out of date.
+func (c *Client) again(ctx context.Context, t *Tx, err error, try int, anyNonce bool) bool {
+	switch {
+	case errors.Is(err, errAncient), errors.Is(err, ErrBadProof):
+		return true
+	case errors.Is(err, errStaleNonce):
+		return anyNonce
+	}
+	var answered *rpc.Error
+	if try > 0 || !errors.As(err, &answered) {
+		return false
+	}
+	// Refused for any other reason: a runtime that was upgraded since the version was asked for may not even decode it.
+	now, err := c.signing(ctx, true)
+	return err == nil && now.offline.runtime != t.runtime
+}
+
 // prepare signs a transaction with the next nonce. anew: what was believed of the chain proved wrong, so ask.
 func (c *Client) prepare(ctx context.Context, acc *account, from *key.Pair, call metadata.Call, o TxOptions, anew bool) (*Tx, error) {
 	sg, err := c.signing(ctx, anew)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tx{c: c, from: from.Account(), acc: acc, since: sg.number, changed: make(chan struct{})}
+	t := &Tx{c: c, from: from.Account(), acc: acc, since: sg.number, runtime: sg.offline.runtime, changed: make(chan struct{})}
 	p := Params{Tip: o.Tip}
 	if !o.Immortal {
 		p.Era = Era{Period: o.Period, Number: sg.number, Hash: sg.hash}

@@ -125,11 +125,13 @@ func (ch *chase) run() {
 func (ch *chase) best(ctx context.Context, s *session, hash Hash, h *header) error {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if uint32(h.Number) <= ch.final {
+	switch n := uint32(h.Number); {
+	case n < ch.final:
 		return nil // of a node that is behind
-	}
-	if err := ch.advance(ctx, s, hash, h); err != nil {
-		return err
+	case n > ch.final && n > ch.floor:
+		if err := ch.advance(ctx, s, hash, h); err != nil {
+			return err
+		}
 	}
 	return ch.resend(ctx, s)
 }
