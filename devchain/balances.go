@@ -79,7 +79,13 @@ func (x *exec) changeIssuance(by *big.Int) {
 	if b := x.get(issuanceKey); b != nil {
 		total = scale.NewReader(b).Big(16)
 	}
-	x.set(issuanceKey, appendU128(nil, total.Add(total, by)))
+	if total.Add(total, by); total.Cmp(maxBalance) > 0 {
+		total = maxBalance // after SetBalance only
+	}
+	if total.Sign() < 0 {
+		total = new(big.Int)
+	}
+	x.set(issuanceKey, appendU128(nil, total))
 }
 
 // transfer is pallet_balances' transfer, with its order of checks.

@@ -149,7 +149,7 @@ func (c *Chain) reread(b *block) []*pooled {
 			continue
 		}
 		if birth, known := x.birthHash(xt.era); known && xt.verify(xt.payload(x.rt, c.genesis, birth)) {
-			all = append(all, &pooled{extrinsic: xt, birth: birth})
+			all = append(all, &pooled{extrinsic: xt, birth: birth, death: xt.era.death(x.number)})
 		}
 	}
 	return all

@@ -134,6 +134,9 @@ func (c *Chain) makeGenesis() error {
 			return err
 		}
 	}
+	if err := checkEndowment(endowed); err != nil {
+		return err
+	}
 	changes := genesisState(rt, endowed)
 	h := header{stateRoot: stateCommitment([32]byte{}, changes), extrinsicsRoot: commitment(), digest: []byte{0}}
 	c.genesis = h.hash()
@@ -143,6 +146,19 @@ func (c *Chain) makeGenesis() error {
 	_, err := c.led.push(blockRecord{hash: c.genesis, header: h, changes: changes})
 	c.led.head().changes = nil
 	return err
+}
+
+func checkEndowment(endowed map[key.AccountID]*big.Int) error {
+	total := new(big.Int)
+	for id, value := range endowed {
+		if value == nil || value.Cmp(existentialDeposit) < 0 {
+			return fmt.Errorf("devchain: endow %s with %v: less than the existential deposit of %s planck", id, value, existentialDeposit)
+		}
+		if total.Add(total, value).Cmp(maxBalance) > 0 {
+			return errors.New("devchain: endow accounts: the sum is more than 128 bits")
+		}
+	}
+	return nil
 }
 
 func stateCommitment(parent [32]byte, changes []change) [32]byte {

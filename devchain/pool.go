@@ -20,6 +20,7 @@ type watch func(status any, last bool)
 type pooled struct {
 	*extrinsic
 	birth    [32]byte // the hash that its signature is over
+	death    uint64   // the first block that it is too late for
 	future   bool     // its watchers believe that it waits for an earlier nonce
 	gone     bool     // out of the pool
 	watchers []watch
@@ -108,7 +109,7 @@ func (p *pool) fill(x *exec) []*pooled {
 		if first.gone {
 			continue
 		}
-		if uint64(x.number) >= first.era.death(x.number) {
+		if uint64(x.number) >= first.death {
 			p.drop(first)
 			continue
 		}

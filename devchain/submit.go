@@ -53,7 +53,7 @@ func (c *Chain) verified(raw []byte) (*pooled, error) {
 	case xt.mode != 0 || !xt.verify(xt.payload(x.rt, c.genesis, birth)):
 		return nil, errBadProof
 	}
-	return &pooled{extrinsic: xt, birth: birth}, nil
+	return &pooled{extrinsic: xt, birth: birth, death: xt.era.death(x.number)}, nil
 }
 
 // Submit takes a SCALE-encoded signed extrinsic, with its length, into the pool and returns its hash.
