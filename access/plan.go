@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"iod/key"
@@ -93,45 +94,55 @@ func onWay(streams []string, stream string) []string {
 }
 
 // Revoke plans that account loses a stream of the device, or with an empty stream all of its streams: it takes the account
-// out of the stream's group, the device's group and the stream's role. An account that had the whole device keeps the other
-// streams, each by its own group. Ways that the owner arranged otherwise are reported as remaining.
+// out of the stream's group, the device's group and the stream's role. Other streams that it would lose with them, as one who had the
+// whole device does, it keeps by their own groups. Ways that the owner arranged otherwise are reported as remaining.
 func Revoke(owner, device key.AccountID, streams []string, stream string, account key.AccountID, current State) (Plan, error) {
-	if err := checkStreams(onWay(streams, stream)); err != nil {
+	revoked := onWay(streams, stream)
+	if err := checkStreams(revoked); err != nil {
 		return Plan{}, fmt.Errorf("revoke %s: %w", account, err)
 	}
 	var plan Plan
 	user := rbac.UserID(account)
+	after := current
 	drop := func(r rbac.Relation, held rbac.ID) {
 		if current.holds(r, user, held) {
 			plan.Calls = append(plan.Calls, rbac.Unassign(rbac.Assignment{Relation: r, Holder: user, Held: held}))
-			current = current.without(r, user, held)
+			after = after.changed(Holding{r, user}, held, false)
 		}
 	}
-	all := EntityID(owner, device, "", rbac.Group)
-	had := current.holds(rbac.UserGroup, user, all)
-	drop(rbac.UserGroup, all)
-	for _, name := range onWay(streams, stream) {
+	drop(rbac.UserGroup, EntityID(owner, device, "", rbac.Group))
+	for _, name := range revoked {
 		id := idsOf(owner, device, name)
 		drop(rbac.UserGroup, id.group)
 		drop(rbac.UserRole, id.role)
-		plan.Remaining = append(plan.Remaining, Paths(current, account, id.permission)...)
 	}
+	remaining := func(s State) (paths []Path) {
+		for _, name := range revoked {
+			paths = append(paths, Paths(s, account, EntityID(owner, device, name, rbac.Permission))...)
+		}
+		return paths
+	}
+	plan.Remaining = remaining(after)
 	for _, name := range streams {
 		id := idsOf(owner, device, name)
-		if had && stream != "" && name != stream && current.exists(rbac.Group, id.group) && !current.holds(rbac.UserGroup, user, id.group) {
+		if slices.Contains(revoked, name) || len(Paths(current, account, id.permission)) == 0 || len(Paths(after, account, id.permission)) > 0 {
+			continue
+		}
+		kept := after.changed(Holding{rbac.UserGroup, user}, id.group, true)
+		if len(Paths(kept, account, id.permission)) > 0 && len(remaining(kept)) == len(plan.Remaining) {
 			plan.Calls = append(plan.Calls, rbac.Assign(rbac.Assignment{Relation: rbac.UserGroup, Holder: user, Held: id.group}))
+			after = kept
 		}
 	}
 	return plan, nil
 }
 
-// without returns the state less one assignment.
-func (s State) without(r rbac.Relation, holder, held rbac.ID) State {
-	h := Holding{r, holder}
-	out := State{Owner: s.Owner, Entities: s.Entities, Held: make(map[Holding][]rbac.ID, len(s.Held))}
-	for k, v := range s.Held {
-		out.Held[k] = v
-	}
+// changed returns the state with one assignment more or less.
+func (s State) changed(h Holding, held rbac.ID, more bool) State {
+	out := State{Owner: s.Owner, Entities: s.Entities, Held: maps.Clone(s.Held)}
 	out.Held[h] = slices.DeleteFunc(slices.Clone(s.Held[h]), func(id rbac.ID) bool { return id == held })
+	if more {
+		out.Held[h] = append(out.Held[h], held)
+	}
 	return out
 }
