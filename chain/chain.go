@@ -51,6 +51,7 @@ type Client struct {
 	rpcOptions rpc.Options
 	backoff    time.Duration
 	poll       time.Duration // of heads where there are no subscriptions
+	patience   time.Duration // with a node that is behind the one before
 	ctx        context.Context
 	cancel     context.CancelFunc
 	wg         sync.WaitGroup
@@ -76,12 +77,12 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if len(o.Endpoints) == 0 {
 		return nil, errors.New("connect to chain: no endpoint is given")
 	}
-	c := &Client{o: o, log: o.Log, genesis: o.Genesis, backoff: firstBackoff, poll: time.Second}
+	c := &Client{o: o, log: o.Log, genesis: o.Genesis, backoff: firstBackoff, poll: time.Second, patience: behindFor}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	if o.backoff > 0 {
-		c.backoff, c.poll = o.backoff, o.backoff
+		c.backoff, c.poll, c.patience = o.backoff, o.backoff, 50*o.backoff
 	}
 	c.rpcOptions = rpc.Options{Timeout: o.Timeout, KeepAlive: o.KeepAlive, MaxAnswer: o.MaxAnswer}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

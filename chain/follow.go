@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	window    = 64 // blocks fetched at once when catching up
-	inFlight  = 4  // windows under way
-	behindFor = 30 * time.Second
+	window    = 64               // blocks fetched at once when catching up
+	inFlight  = 4                // windows under way
+	behindFor = 30 * time.Second // a node may be behind the one before
 )
 
 // FollowFinalised yields every finalised block from number from on, ascending and without a gap, across reconnects and
@@ -24,6 +24,7 @@ const (
 func (c *Client) FollowFinalised(ctx context.Context, from uint32) iter.Seq2[*Block, error] {
 	return func(yield func(*Block, error) bool) {
 		f := &follower{c: c, next: from, yield: yield}
+		defer f.caughtUp()
 		err := c.follow(ctx, true, f.head)
 		if err != nil && !f.stopped {
 			yield(nil, err)
@@ -38,17 +39,20 @@ type follower struct {
 	last    Hash   // of the block yielded last, next-1; zero at first
 	yield   func(*Block, error) bool
 	stopped bool
-	// behind is since when this session's heads have been below next-1.
-	behind   time.Time
+	// behind leaves a session whose heads stay below next-1; nil while they do not.
+	behind   *time.Timer
 	behindOn *session
 }
 
 // head handles a finalised head: everything up to it is yielded.
 func (f *follower) head(ctx context.Context, s *session, hash Hash, h *header) error {
 	n := uint32(h.Number)
+	if uint64(n)+1 < uint64(f.next) && !f.last.IsZero() {
+		f.wait(s)
+		return nil
+	}
+	f.caughtUp()
 	switch {
-	case n+1 < f.next && !f.last.IsZero():
-		return f.wait(s)
 	case n+1 == f.next && !f.last.IsZero() && hash != f.last:
 		return &finalError{&FinalityError{Number: n, Had: f.last, Got: hash}}
 	case n < f.next:
@@ -60,15 +64,20 @@ func (f *follower) head(ctx context.Context, s *session, hash Hash, h *header) e
 }
 
 // wait lets a node that is behind catch up, for a while.
-func (f *follower) wait(s *session) error {
-	now := time.Now()
-	if f.behindOn != s {
-		f.behindOn, f.behind = s, now
+func (f *follower) wait(s *session) {
+	if f.behindOn == s {
+		return
 	}
-	if now.Sub(f.behind) > behindFor {
-		return errBehind
+	f.caughtUp()
+	f.behindOn = s
+	f.behind = time.AfterFunc(f.c.patience, func() { f.c.leave(s, errBehind) })
+}
+
+func (f *follower) caughtUp() {
+	if f.behind != nil {
+		f.behind.Stop()
+		f.behind, f.behindOn = nil, nil
 	}
-	return nil
 }
 
 // catchUp yields all blocks up to n, fetching several windows ahead of the consumer.

@@ -130,6 +130,33 @@ func TestFollowFinalisedNeverGoesBack(t *testing.T) {
 	}
 }
 
+func TestNodeThatStaysBehindIsLeft(t *testing.T) {
+	a, b, late := newFake(t, "a"), newFake(t, "a"), newFake(t, "a")
+	a.growFinal(20)
+	b.growFinal(5) // and never more
+	late.growFinal(22)
+	var dead atomic.Bool
+	a.setHook(func(string, []json.RawMessage) string {
+		if dead.Load() {
+			a.drop()
+			return "-"
+		}
+		return ""
+	})
+	c := dialFake(t, options(a.url, b.url, late.url))
+	if err := collect(t, c, 0, 22, func(blk *Block) {
+		if blk.Number == 20 {
+			dead.Store(true)
+			a.drop()
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if from := c.LastHeardFrom(); from != late.url || b.count("chain_subscribeFinalizedHeads") == 0 {
+		t.Errorf("ended on %s", from)
+	}
+}
+
 func TestContradictingFinality(t *testing.T) {
 	for name, break_ := range map[string]func(a *fakeNode){
 		"next block on another parent": func(a *fakeNode) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"iod/interop"
 	"iod/key"
 	"iod/metadata"
 )
@@ -337,5 +338,28 @@ func BenchmarkSignAndEncode(b *testing.B) {
 		if _, err := o.Sign(k, call, Params{Nonce: n, Era: Era{Period: 64, Number: 7, Hash: Hash{1}}}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestSigningBesidePolkadotJS prints the ratio; it fails only far below the target, since machines are busy at times.
+func TestSigningBesidePolkadotJS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: runs node for some seconds")
+	}
+	path, err := filepath.Abs(filepath.Join(shared, "metadata-v14.scale"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var theirs struct {
+		Name string
+		NS   float64 `json:"ns_per_op"`
+	}
+	if err := json.Unmarshal(interop.Node(t, "bench_sign.mjs", path), &theirs); err != nil || theirs.NS == 0 {
+		t.Fatalf("%+v, %v", theirs, err)
+	}
+	ours := float64(testing.Benchmark(BenchmarkSignAndEncode).NsPerOp())
+	t.Logf("sign and encode: polkadot.js %.0f µs, ours %.1f µs: %.1f times as fast", theirs.NS/1e3, ours/1e3, theirs.NS/ours)
+	if theirs.NS < 2*ours {
+		t.Errorf("only %.1f times as fast as polkadot.js", theirs.NS/ours)
 	}
 }

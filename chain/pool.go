@@ -220,7 +220,7 @@ func (c *Client) leaveLocked(s *session, err error) {
 	if c.closed {
 		return
 	}
-	if time.Since(s.since) >= proven {
+	if time.Since(s.since) >= proven && !errors.Is(err, errBehind) {
 		s.ep.failures, s.ep.notBefore, s.ep.err = 0, time.Time{}, err
 	} else {
 		c.penaliseLocked(s.ep, err)
@@ -232,7 +232,7 @@ func (c *Client) leaveLocked(s *session, err error) {
 // penaliseLocked puts an endpoint off: half a second, doubling to a minute, each time between half and the whole of it.
 func (c *Client) penaliseLocked(ep *endpoint, err error) {
 	d := c.backoff << min(ep.failures, 10)
-	if d > maxBackoff || errors.Is(err, ErrWrongNetwork) {
+	if d > maxBackoff || errors.Is(err, ErrWrongNetwork) || errors.Is(err, errBehind) {
 		d = maxBackoff
 	}
 	ep.failures++
@@ -280,11 +280,6 @@ func (c *Client) faulty(ctx context.Context, s *session, err error) bool {
 // call makes one call on whichever node answers.
 func (c *Client) call(ctx context.Context, result any, method string, params ...any) error {
 	return c.on(ctx, func(s *session) error { return s.conn.Call(ctx, result, method, params...) })
-}
-
-// batch makes calls on one node. Errors that the node answers to single ones stay in them.
-func (c *Client) batch(ctx context.Context, reqs ...*rpc.Request) error {
-	return c.on(ctx, func(s *session) error { return s.batch(ctx, reqs...) })
 }
 
 // batch makes calls in one session; a fault in any of them is a fault of the node.

@@ -88,6 +88,29 @@ func (c *Client) signing(ctx context.Context, anew bool) (*signing, error) {
 	if !anew && cached != nil && time.Since(cached.at) < fresh {
 		return cached, nil
 	}
+	s, v, best, err := c.askSigning(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("state of the chain to sign for: %w", err)
+	}
+	if cached != nil && cached.offline.runtime == v {
+		s.offline = cached.offline
+	} else {
+		m, err := c.runtimes.metadata(ctx, v.SpecVersion, best)
+		if err != nil {
+			return nil, err
+		}
+		if s.offline, err = NewOffline(m, c.Genesis(), v); err != nil {
+			return nil, err
+		}
+	}
+	a.mu.Lock()
+	a.signing = s
+	a.mu.Unlock()
+	return s, nil
+}
+
+// askSigning asks for the finalised head, and for the version of the code in the best block's state.
+func (c *Client) askSigning(ctx context.Context) (*signing, Runtime, Hash, error) {
 	var head Hash
 	var v *Runtime
 	var best *Hash
@@ -109,24 +132,9 @@ func (c *Client) signing(ctx context.Context, anew bool) (*signing, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("state of the chain to sign for: %w", err)
+		return nil, Runtime{}, Hash{}, err
 	}
-	s := &signing{number: uint32(h.Number), hash: head, at: time.Now()}
-	if cached != nil && cached.offline.runtime == *v {
-		s.offline = cached.offline
-	} else {
-		m, err := c.runtimes.metadata(ctx, v.SpecVersion, *best)
-		if err != nil {
-			return nil, err
-		}
-		if s.offline, err = NewOffline(m, c.Genesis(), *v); err != nil {
-			return nil, err
-		}
-	}
-	a.mu.Lock()
-	a.signing = s
-	a.mu.Unlock()
-	return s, nil
+	return &signing{number: uint32(h.Number), hash: head, at: time.Now()}, *v, *best, nil
 }
 
 // Submit signs a call and sends it. It returns once a node took it into its pool. Metadata that a runtime upgrade made stale is

@@ -369,12 +369,11 @@ func (s *socket) unsubscribe(sub *Subscription, key string) {
 
 // notify hands a notification to its subscription.
 func (s *socket) notify(m *message) error {
-	key := string(m.Params.Subscription)
-	if sub := s.subs[key]; sub != nil {
+	if sub := s.subs[string(m.Params.Subscription)]; sub != nil {
 		return sub.push(m)
 	}
 	switch {
-	case s.ignored[key]:
+	case s.ignored[string(m.Params.Subscription)]:
 		return nil
 	case s.opening > 0 && len(s.early) < maxEarly:
 		s.early = append(s.early, *m)
