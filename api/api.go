@@ -199,7 +199,7 @@ func deviceOf(l *index.Listing) Device {
 		out.Streams = append(out.Streams, Stream{s.Name, s.Kind, s.DataType, s.Unit, s.Description, s.ContentType, s.Topics, s.Price, s.Period})
 	}
 	for _, a := range d.Additional {
-		out.Additional = append(out.Additional, Additional{a.Type, a.Data})
+		out.Additional = append(out.Additional, Additional{a.Type, a.Text()})
 	}
 	if l.Raw != nil {
 		out.Document = "0x" + hex.EncodeToString(l.Raw)

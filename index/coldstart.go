@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -9,6 +10,7 @@ import (
 	"iod/document"
 	"iod/key"
 	"iod/metadata"
+	"iod/pallet/did"
 )
 
 // owners is what OwnerStore tells of one DID: its entries (who, …) → DID account are the accounts that may write to it.
@@ -38,7 +40,7 @@ func (s chainSource) State(ctx context.Context, at Cursor, total func(uint64)) i
 			return
 		}
 		total(uint64(len(known)))
-		for kv, err := range b.Entries(ctx, "PeaqDid", "AttributeStore") {
+		for kv, err := range b.Entries(ctx, did.Pallet, "AttributeStore") {
 			if err != nil {
 				yield(Event{}, fmt.Errorf("read the registry's attributes at block %d: %w", at.Number, err))
 				return
@@ -57,77 +59,77 @@ func (s chainSource) State(ctx context.Context, at Cursor, total func(uint64)) i
 // readOwners maps the attribute key of every known DID's device document to its owners.
 func readOwners(ctx context.Context, b *chain.Block, m *metadata.Metadata) (map[[32]byte]owners, error) {
 	known := map[[32]byte]owners{}
-	for kv, err := range b.Entries(ctx, "PeaqDid", "OwnerStore") {
+	for kv, err := range b.Entries(ctx, did.Pallet, "OwnerStore") {
 		if err != nil {
 			return nil, err
 		}
-		did, who, err := ownerEntry(m, kv)
+		whose, who, err := ownerEntry(m, kv)
 		if err != nil {
 			return nil, fmt.Errorf("entry 0x%x: %w", kv.Key, err)
 		}
-		k := attributeKey(did)
+		k := did.AttributeKey(whose, document.DeviceAttribute)
 		o := known[k]
-		o.account, o.stranger = did, o.stranger || who != did
+		o.account, o.stranger = whose, o.stranger || who != whose
 		known[k] = o
 	}
 	return known, nil
 }
 
-func ownerEntry(m *metadata.Metadata, kv chain.KeyValue) (did, who key.AccountID, err error) {
-	v, err := m.DecodeStorage("PeaqDid", "OwnerStore", kv.Value)
+var errShape = errors.New("not of the known shape")
+
+// ownerEntry reads an entry of OwnerStore: whose DID it is, and who may write to it.
+func ownerEntry(m *metadata.Metadata, kv chain.KeyValue) (whose, who key.AccountID, err error) {
+	v, err := m.DecodeStorage(did.Pallet, "OwnerStore", kv.Value)
 	if err != nil {
-		return did, who, err
+		return whose, who, err
 	}
-	keys, err := m.DecodeStorageKey("PeaqDid", "OwnerStore", kv.Key)
+	keys, err := m.DecodeStorageKey(did.Pallet, "OwnerStore", kv.Key)
 	if err != nil {
-		return did, who, err
+		return whose, who, err
 	}
 	if len(keys) == 1 { // one key that is a tuple
 		if pair, ok := keys[0].([]any); ok {
 			keys = pair
 		}
 	}
-	did, okDID := account(v)
-	if len(keys) != 2 || !okDID {
-		return did, who, errShape
+	whose, okWhose := account(v)
+	if len(keys) != 2 || !okWhose {
+		return whose, who, errShape
 	}
 	who, okWho := account(keys[0])
 	if !okWho {
-		return did, who, errShape
+		return whose, who, errShape
 	}
-	return did, who, nil
+	return whose, who, nil
 }
 
-// attributeKey is the key of a DID's device document in AttributeStore: blake2_256(account ‖ name).
-func attributeKey(a key.AccountID) [32]byte {
-	return metadata.Blake2_256(append(a[:len(a):len(a)], document.DeviceAttribute...))
+func account(v any) (key.AccountID, bool) {
+	b, ok := v.([]byte)
+	if !ok || len(b) != len(key.AccountID{}) {
+		return key.AccountID{}, false
+	}
+	return key.AccountID(b), true
 }
+
+// maxStored bounds the bytes of a stored attribute that are decoded. The registry itself takes far less.
+const maxStored = 1 << 20
 
 // stateEvent reads an entry of AttributeStore; ok is false when it is not a device's.
 func stateEvent(m *metadata.Metadata, kv chain.KeyValue, known map[[32]byte]owners) (Event, bool, error) {
-	v, err := m.DecodeStorage("PeaqDid", "AttributeStore", kv.Value)
+	e := Event{Kind: Written, Expires: Never, Extrinsic: -1}
+	if len(kv.Value) > maxStored { // not decoded: it is set aside for its size
+		e.Value = kv.Value
+		e.identify(kv.Key, known)
+		return e, e.Account != nil, nil
+	}
+	a, err := did.DecodeAttribute(m, kv.Value)
 	if err != nil {
-		return Event{}, false, err
+		return e, false, err
 	}
-	f, _ := v.(metadata.Fields)
-	name, _ := f.Get("name")
-	value, _ := f.Get("value")
-	validity, _ := f.Get("validity")
-	created, _ := f.Get("created")
-	n, okName := name.([]byte)
-	raw, okValue := value.([]byte)
-	until, okUntil := validity.(uint64)
-	if !okName || !okValue || !okUntil {
-		return Event{}, false, errShape
+	if a == nil || a.Name != document.DeviceAttribute {
+		return e, false, nil
 	}
-	if string(n) != document.DeviceAttribute {
-		return Event{}, false, nil
-	}
-	e := Event{Kind: Written, Value: raw, Expires: Never, Extrinsic: -1}
-	if until < uint64(Never) {
-		e.Expires = uint32(until)
-	}
-	e.Created, _ = created.(uint64)
+	e.Value, e.Expires, e.Created = a.Value, a.Validity, a.Created
 	e.identify(kv.Key, known)
 	return e, true, nil
 }

@@ -29,11 +29,11 @@ type Event struct {
 	Who       *key.AccountID // the event's signer; nil in state
 	Account   *key.AccountID // whose DID; nil in state whose account is not known
 	Value     []byte
-	Expires   uint32 // last block of validity; Never
-	Extrinsic int32  // -1: none
-	Index     uint32 // in the block's events
-	Created   uint64 // Unix milliseconds when the attribute was first added; in state only
-	Doubt     string // why the writer is not known; in state only
+	Expires   uint32    // last block of validity; Never
+	Extrinsic int32     // -1: none
+	Index     uint32    // in the block's events
+	Created   time.Time // when the attribute was first added; in state only
+	Doubt     string    // why the writer is not known; in state only
 }
 
 // Block is a finalised block with what happened to device attributes in it.
@@ -75,7 +75,7 @@ func Digest(b Block) []Claim {
 		c := Claim{Event: e, At: b.point()}
 		c.At.Extrinsic, c.At.Event = e.Extrinsic, e.Index
 		if b.FromState {
-			c.At.Time = time.UnixMilli(int64(min(e.Created, math.MaxInt64))).UTC()
+			c.At.Time = e.Created
 		}
 		if e.Kind == Written {
 			c.read()

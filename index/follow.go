@@ -15,6 +15,9 @@ const headEvery = 5 * time.Second
 // follow takes in every finalised block from number from on, until ctx ends.
 func (r *runner) follow(ctx context.Context, from uint32) error {
 	r.meter = newMeter(CatchingUp, r.now())
+	if r.cursor != nil {
+		r.notify(false)
+	}
 	last, head, asked := r.cursor, r.head, r.now()
 	return r.stream(ctx, func(ctx context.Context, send func(parcel) bool) error {
 		for b, err := range r.Source.Follow(ctx, from) {

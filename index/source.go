@@ -2,14 +2,13 @@ package index
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 
 	"iod/chain"
 	"iod/document"
-	"iod/key"
 	"iod/metadata"
+	"iod/pallet/did"
 )
 
 // Source is the chain as the index sees it: finalised blocks only.
@@ -76,17 +75,13 @@ func readBlock(ctx context.Context, b *chain.Block) (Block, error) {
 	if err != nil {
 		return block, err
 	}
-	for i, e := range events {
-		if e.Pallet != "PeaqDid" {
-			continue
-		}
-		ev, ok, err := attributeEvent(e, b.Number)
-		if err != nil {
-			return block, fmt.Errorf("event %d: %w", i, err)
-		}
-		if ok {
-			ev.Index = uint32(i)
-			block.Events = append(block.Events, ev)
+	changes, err := did.Events(events)
+	if err != nil {
+		return block, err
+	}
+	for _, e := range changes {
+		if e.Name == document.DeviceAttribute {
+			block.Events = append(block.Events, eventOf(e, b.Number))
 		}
 	}
 	if len(block.Events) > 0 {
@@ -97,78 +92,13 @@ func readBlock(ctx context.Context, b *chain.Block) (Block, error) {
 	return block, nil
 }
 
-var errShape = errors.New("the event is not of the known shape")
-
-// attributeEvent reads AttributeAdded and AttributeUpdated (who, did_account, name, value, validity) and AttributeRemoved
-// (who, did_account, name) by position, as the fields have no names. The validity of an event counts blocks from its own.
-func attributeEvent(e metadata.Event, number uint32) (Event, bool, error) {
-	var kind Kind
-	switch e.Name {
-	case "AttributeAdded", "AttributeUpdated":
-		kind = Written
-	case "AttributeRemoved":
-		kind = Erased
-	default:
-		return Event{}, false, nil
+func eventOf(e did.Event, number uint32) Event {
+	out := Event{Kind: Written, Who: &e.Who, Account: &e.Account, Value: e.Value, Expires: e.Validity(number), Extrinsic: -1, Index: uint32(e.Index)}
+	if e.Kind == did.Removed {
+		out.Kind = Erased
 	}
-	if len(e.Fields) < 3 || kind == Written && len(e.Fields) < 5 {
-		return Event{}, false, fmt.Errorf("%s: %w", e.Name, errShape)
+	if e.Phase == metadata.ApplyExtrinsic {
+		out.Extrinsic = int32(e.Extrinsic)
 	}
-	name, ok := e.Fields[2].Value.([]byte)
-	if !ok {
-		return Event{}, false, fmt.Errorf("%s: %w: name", e.Name, errShape)
-	}
-	if string(name) != document.DeviceAttribute {
-		return Event{}, false, nil
-	}
-	who, okWho := account(e.Fields[0].Value)
-	did, okDID := account(e.Fields[1].Value)
-	if !okWho || !okDID {
-		return Event{}, false, fmt.Errorf("%s: %w: account", e.Name, errShape)
-	}
-	ev := Event{Kind: kind, Who: &who, Account: &did, Expires: Never, Extrinsic: -1}
-	if e.Phase.Kind == metadata.ApplyExtrinsic {
-		ev.Extrinsic = int32(e.Phase.Extrinsic)
-	}
-	if kind == Erased {
-		return ev, true, nil
-	}
-	if ev.Value, ok = e.Fields[3].Value.([]byte); !ok {
-		return Event{}, false, fmt.Errorf("%s: %w: value", e.Name, errShape)
-	}
-	validFor, some, err := optionU32(e.Fields[4].Value)
-	if err != nil {
-		return Event{}, false, fmt.Errorf("%s: validity: %w", e.Name, err)
-	}
-	if some && uint64(number)+validFor < uint64(Never) {
-		ev.Expires = number + uint32(validFor)
-	}
-	return ev, true, nil
-}
-
-func account(v any) (key.AccountID, bool) {
-	b, ok := v.([]byte)
-	if !ok || len(b) != len(key.AccountID{}) {
-		return key.AccountID{}, false
-	}
-	return key.AccountID(b), true
-}
-
-// optionU32 reads an Option of a block number.
-func optionU32(v any) (uint64, bool, error) {
-	o, ok := v.(*metadata.Variant)
-	if !ok {
-		return 0, false, errShape
-	}
-	if o.Name == "None" {
-		return 0, false, nil
-	}
-	if len(o.Fields) != 1 {
-		return 0, false, errShape
-	}
-	n, ok := o.Fields[0].Value.(uint64)
-	if !ok {
-		return 0, false, errShape
-	}
-	return n, true, nil
+	return out
 }

@@ -1,0 +1,45 @@
+package sqlite_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"iod/index"
+	"iod/index/sqlite"
+	"iod/index/storetest"
+)
+
+func TestMain(m *testing.M) {
+	if child() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func open(t testing.TB, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// temp opens a store in a new file that is closed at the test's end.
+func temp(t testing.TB) *sqlite.Store {
+	t.Helper()
+	// Every character that means something in a URL may stand in a path.
+	s := open(t, filepath.Join(t.TempDir(), "index 100%?#&ü.db"))
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestSuite(t *testing.T) {
+	storetest.Suite(t, func(t testing.TB) index.Store { return temp(t) })
+}
