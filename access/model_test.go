@@ -191,6 +191,7 @@ type fakeChain struct {
 	finalised int
 	serial    uint64
 	down      error // what every call answers, when set
+	flaky     bool  // calls fail, watches work
 	dead      bool  // watches stay silent, as on a connection that nobody has noticed to be gone
 	requests  map[string]int
 	watches   int
@@ -261,6 +262,9 @@ func (c *fakeChain) notify() {
 
 func (c *fakeChain) request(name string) error {
 	c.requests[name]++
+	if c.flaky {
+		return errors.New("flaky")
+	}
 	return c.down
 }
 

@@ -132,23 +132,20 @@ func (p *party) idle() bool {
 	return true
 }
 
-// wanted returns the permissions that matter, and the streams that somebody waits for.
+// wanted returns the permissions that matter and their streams.
 func (p *party) wanted() (permissions []rbac.ID, streams []string) {
 	p.j.mu.Lock()
 	defer p.j.mu.Unlock()
-	add := func(id rbac.ID) {
+	add := func(id rbac.ID, stream string) {
 		if !slices.Contains(permissions, id) {
-			permissions = append(permissions, id)
+			permissions, streams = append(permissions, id), append(streams, stream)
 		}
 	}
 	for pass := range p.passes {
-		add(pass.permission)
+		add(pass.permission, pass.Stream)
 	}
 	for _, w := range p.waiters {
-		add(w.permission)
-		if !slices.Contains(streams, w.stream) {
-			streams = append(streams, w.stream)
-		}
+		add(w.permission, w.stream)
 	}
 	return permissions, streams
 }
@@ -272,6 +269,7 @@ func covers(have, want map[string]fact) bool {
 func (p *party) setWatching(on bool) {
 	p.j.mu.Lock()
 	defer p.j.mu.Unlock()
+	p.fresh = p.believed()
 	p.watching = on
 }
 

@@ -245,7 +245,7 @@ func TestPropertyDecideIsTheModel(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		if n := b.c.requests["raw"]; n > 4 {
+		if n := b.c.requests["raw"]; n > 3 {
 			rt.Fatalf("%d requests", n)
 		}
 		for _, u := range users {

@@ -201,23 +201,26 @@ func (s State) fill(ctx context.Context, b rbac.Block, facts []fact) error {
 // complete reads what is unknown of the facts that the accounts' access to the permissions depends on, together with hints:
 // facts that will most likely be needed, so that one request does for the arrangement that this package sets up.
 func (s State) complete(ctx context.Context, b rbac.Block, accounts []key.AccountID, permissions []rbac.ID, hints []fact) error {
-	for round := range maxRounds + 1 {
+	for _, id := range permissions {
+		hints = append(hints[:len(hints):len(hints)], entityFact(rbac.Permission, id))
+	}
+	for round := 0; ; round++ {
 		_, unknown := s.need(accounts, permissions)
-		if round == 0 {
-			for _, f := range hints {
-				if !s.knows(f) && !slices.Contains(unknown, f) {
-					unknown = append(unknown, f)
-				}
+		for _, f := range hints {
+			if round == 0 && !s.knows(f) && !slices.Contains(unknown, f) {
+				unknown = append(unknown, f)
 			}
 		}
 		if len(unknown) == 0 {
 			return nil
 		}
+		if round == maxRounds {
+			return fmt.Errorf("%w: not read in %d requests", ErrTooMuch, maxRounds)
+		}
 		if err := s.fill(ctx, b, unknown); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: not read in %d requests", ErrTooMuch, maxRounds+1)
 }
 
 // setupFacts are the facts of the arrangement that this package makes for a device.
@@ -234,7 +237,7 @@ func setupFacts(owner, device key.AccountID, streams []string) []fact {
 }
 
 // Read returns what is known at the block of the owner's entities for a device and its streams, and of every way by which
-// the accounts reach the streams. It takes one request where the owner has arranged nothing else, and at most four.
+// the accounts reach the streams. It takes one request where the owner has arranged nothing else, and at most three.
 func Read(ctx context.Context, b rbac.Block, owner, device key.AccountID, streams []string, accounts ...key.AccountID) (State, error) {
 	if err := checkStreams(streams); err != nil {
 		return State{}, fmt.Errorf("read access to %s: %w", device, err)
