@@ -90,6 +90,9 @@ func (l *ledger) link(rec blockRecord, off int64, n int, offs []int64) *block {
 	if b.number > 0 {
 		b.parent = l.head()
 	}
+	if b.extrinsics == nil {
+		b.extrinsics = [][]byte{} // of genesis
+	}
 	l.state.push(b.number, b.changes, offs)
 	l.canon = append(l.canon, b)
 	l.byHash[b.id] = b

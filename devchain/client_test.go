@@ -58,7 +58,6 @@ type client struct {
 	next    int
 	answers chan message
 	notes   map[string]chan json.RawMessage
-	made    chan struct{}
 }
 
 type message struct {

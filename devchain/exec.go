@@ -213,7 +213,10 @@ func (h header) hash() [32]byte { return metadata.Blake2_256(h.encode()) }
 func decodeHeader(b []byte) (h header, err error) {
 	r := scale.NewReader(b)
 	copy(h.parentHash[:], r.Bytes(32))
-	h.number = uint32(r.Compact())
+	number := r.Compact()
+	if h.number = uint32(number); uint64(h.number) != number {
+		r.Fail(scale.ErrOverflow)
+	}
 	copy(h.stateRoot[:], r.Bytes(32))
 	copy(h.extrinsicsRoot[:], r.Bytes(32))
 	h.digest = append([]byte(nil), r.Bytes(r.Len())...)

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"iod/scale"
 )
 
@@ -65,7 +63,7 @@ func openLog(dir string, each func(payload []byte, at int64) error) (*chainLog, 
 		return nil, fmt.Errorf("devchain: open state: %w", err)
 	}
 	l := &chainLog{file: file, stop: make(chan struct{}), done: make(chan struct{})}
-	if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+	if lockFile(file) != nil {
 		err = errLogLocked
 	} else {
 		err = l.replay(each)

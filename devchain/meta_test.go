@@ -27,7 +27,6 @@ func readShared(t testing.TB, name string) []byte {
 type rawType struct {
 	path, shape string
 	params      []string
-	refs        []uint64
 }
 
 // rawMeta is metadata V14 taken apart without the code under test.

@@ -10,7 +10,7 @@ import (
 	"iod/scale"
 )
 
-// bench is an open block on which calls are tried without signatures.
+// newTrial is an open block on which calls are tried without signatures.
 func newTrial(t *testing.T, endowed map[key.AccountID]*big.Int) *exec {
 	t.Helper()
 	changes := genesisState(runtime{spec: 1, tx: 1}, endowed)
@@ -22,8 +22,8 @@ func newTrial(t *testing.T, endowed map[key.AccountID]*big.Int) *exec {
 		phase: []byte{0, 1, 0, 0, 0}, multiplier: unit}
 }
 
-// do dispatches a call given by its bytes and returns its error and the pallet and index of each event.
-func do(t *testing.T, x *exec, who key.AccountID, raw []byte) (err error, events [][2]uint8) {
+// do dispatches a call given by its bytes and returns the pallet and index of each event, and its error.
+func do(t *testing.T, x *exec, who key.AccountID, raw []byte) (events [][2]uint8, err error) {
 	t.Helper()
 	r := scale.NewReader(raw)
 	c := readCall(r, 0)
@@ -35,7 +35,7 @@ func do(t *testing.T, x *exec, who key.AccountID, raw []byte) (err error, events
 	for _, e := range x.events[before:] {
 		events = append(events, [2]uint8{e[5], e[6]})
 	}
-	return err, events
+	return events, err
 }
 
 func TestTransfers(t *testing.T) {
@@ -72,7 +72,7 @@ func TestTransfers(t *testing.T) {
 	x.putAccount(b, account{providers: 1, free: maxBalance})
 	x.set(issuanceKey, appendU128(nil, n(1_000_000)))
 	for _, s := range steps {
-		err, events := do(t, x, a, s.raw)
+		events, err := do(t, x, a, s.raw)
 		if err != s.err || !slices.Equal(events, s.events) {
 			t.Errorf("%s: %v and events %v, want %v and %v", s.name, err, events, s.err, s.events)
 		}
@@ -98,7 +98,7 @@ func TestBatchesNest(t *testing.T) {
 	ok := transfer(b, 600)
 	x := newTrial(t, map[key.AccountID]*big.Int{a: big.NewInt(1_000_000)})
 	// batch_all inside force_batch inside batch_all: the inner failure stays inside.
-	err, events := do(t, x, a, batchOf(2, ok, batchOf(4, batchOf(2, ok, fails), ok), ok))
+	events, err := do(t, x, a, batchOf(2, ok, batchOf(4, batchOf(2, ok, fails), ok), ok))
 	if err != nil || x.account(b).free.Int64() != 1800 {
 		t.Errorf("%v, %s transferred", err, x.account(b).free)
 	}
@@ -106,20 +106,20 @@ func TestBatchesNest(t *testing.T) {
 	if !slices.Equal(events, want) {
 		t.Errorf("events %v, want %v", events, want)
 	}
-	err, events = do(t, x, a, batchOf(2, ok, batchOf(2, fails)))
+	events, err = do(t, x, a, batchOf(2, ok, batchOf(2, fails)))
 	if err != moduleError(rbacIndex, 2) || len(events) != 0 || x.account(b).free.Int64() != 1800 {
 		t.Errorf("failing batch_all: %v, events %v, %s", err, events, x.account(b).free)
 	}
 	// As a derivative account, which has nothing.
 	raw := append([]byte{utilityIndex, 1, 3, 0}, ok...)
-	if err, _ := do(t, x, a, raw); err != moduleError(balancesIndex, 2) {
+	if _, err := do(t, x, a, raw); err != moduleError(balancesIndex, 2) {
 		t.Errorf("derivative account: %v", err)
 	}
 	many := make([][]byte, maxBatch+1)
 	for i := range many {
 		many[i] = []byte{systemIndex, 1, 0}
 	}
-	if err, _ := do(t, x, a, batchOf(0, many...)); err != moduleError(utilityIndex, 0) {
+	if _, err := do(t, x, a, batchOf(0, many...)); err != moduleError(utilityIndex, 0) {
 		t.Errorf("too many calls: %v", err)
 	}
 	deep := ok
@@ -155,7 +155,7 @@ func TestAttributeValidity(t *testing.T) {
 		{add(1, "other", 5), errAttributeNotFound},
 		{add(1, "n", 5), nil},
 	} {
-		if err, _ := do(t, x, a, s.raw); err != s.err {
+		if _, err := do(t, x, a, s.raw); err != s.err {
 			t.Errorf("%x: %v, want %v", s.raw, err, s.err)
 		}
 	}
@@ -166,7 +166,7 @@ func TestAttributeValidity(t *testing.T) {
 	}
 }
 
-// rbacTrial names entities by a byte and checks the pallet's events and errors call by call.
+// TestRBACRules names entities by a byte and checks the pallet's events and errors call by call.
 func TestRBACRules(t *testing.T) {
 	owner := key.AccountID{1}
 	e := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
@@ -230,7 +230,7 @@ func TestRBACRules(t *testing.T) {
 		{ask(27, user), nil, 12},
 		{ids(25, user, group), nil, 28},
 	} {
-		err, events := do(t, x, owner, s.raw)
+		events, err := do(t, x, owner, s.raw)
 		if err != s.err {
 			t.Errorf("step %d: %v, want %v", i, err, s.err)
 		} else if err == nil && !slices.Equal(events, [][2]uint8{{rbacIndex, s.event}}) {

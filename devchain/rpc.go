@@ -249,9 +249,10 @@ type subscription struct {
 	conn   *conn
 	method string // of the notifications
 
-	mu   sync.Mutex
-	live bool
-	kept [][]byte
+	mu    sync.Mutex
+	live  bool
+	ended bool
+	kept  [][]byte
 }
 
 var errNoStream = &rpcError{Code: -32601, Message: "Subscriptions need a WebSocket"}
@@ -285,9 +286,11 @@ func (s *subscription) send(result any) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live {
+	switch {
+	case s.ended:
+	case s.live:
 		s.conn.out.put(b)
-	} else {
+	default:
 		s.kept = append(s.kept, b)
 	}
 }
@@ -302,6 +305,13 @@ func (s *subscription) start() {
 	s.kept = nil
 }
 
+// end silences a subscription that others may still send to.
+func (s *subscription) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended, s.kept = true, nil
+}
+
 // forget ends a subscription that the connection knows.
 func (k *conn) forget(id string) bool {
 	k.mu.Lock()
@@ -311,6 +321,7 @@ func (k *conn) forget(id string) bool {
 	if sub == nil {
 		return false
 	}
+	sub.end()
 	c := k.server.chain
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -327,6 +338,7 @@ func (k *conn) unsubscribeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range subs {
+		s.end()
 		delete(c.hub.all, s)
 	}
 }

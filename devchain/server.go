@@ -33,11 +33,46 @@ type server struct {
 	conns  map[*conn]struct{}
 	ids    uint64
 	closed bool
-	active sync.WaitGroup
+	active int        // handlers that run
+	idle   *sync.Cond // signalled when none does
 }
 
 func newServer(c *Chain) *server {
-	return &server{chain: c, gate: newGate(), workers: make(chan struct{}, 16), conns: map[*conn]struct{}{}}
+	s := &server{chain: c, gate: newGate(), workers: make(chan struct{}, 16), conns: map[*conn]struct{}{}}
+	s.idle = sync.NewCond(&s.mu)
+	return s
+}
+
+// enter counts a handler, with its connection if it has one, unless the server is closed.
+func (s *server) enter(k *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.active++
+	if k != nil {
+		s.conns[k] = struct{}{}
+	}
+	return true
+}
+
+func (s *server) leave(k *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, k)
+	if s.active--; s.active == 0 {
+		s.idle.Broadcast()
+	}
+}
+
+// wait returns when no handler runs.
+func (s *server) wait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.active > 0 {
+		s.idle.Wait()
+	}
 }
 
 // Serve answers JSON-RPC over HTTP POST and WebSocket on ln until ctx is done or the chain closed, then closes ln and all
@@ -65,7 +100,7 @@ func (c *Chain) Serve(ctx context.Context, ln net.Listener) error {
 	if served != nil {
 		<-served
 	}
-	c.server.active.Wait()
+	c.server.wait()
 	return errors.Join(err, closeErr)
 }
 
@@ -76,7 +111,7 @@ func (s *server) close() {
 	s.closed = true
 	s.mu.Unlock()
 	s.drop()
-	s.active.Wait()
+	s.wait()
 }
 
 func (s *server) drop() {
@@ -145,8 +180,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) servePost(w http.ResponseWriter, r *http.Request) {
-	s.active.Add(1)
-	defer s.active.Done()
+	if !s.enter(nil) {
+		http.Error(w, "the chain is closed", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.leave(nil)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	if err != nil {
 		http.Error(w, "request is unreadable or longer than 5 MiB", http.StatusRequestEntityTooLarge)
@@ -183,21 +221,16 @@ func (s *server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(maxRequest)
 	ctx, cancel := context.WithCancel(r.Context())
 	k := &conn{server: s, ctx: ctx, cancel: cancel, ws: ws, out: newOutbox(), subs: map[string]*subscription{}}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.enter(k) {
 		cancel()
 		ws.CloseNow()
 		return
 	}
-	s.conns[k] = struct{}{}
-	s.active.Add(1)
-	s.mu.Unlock()
+	defer s.leave(k)
 	k.run()
 }
 
 func (k *conn) run() {
-	defer k.server.active.Done()
 	var writer sync.WaitGroup
 	writer.Add(1)
 	go func() {
@@ -212,9 +245,6 @@ func (k *conn) run() {
 	writer.Wait()
 	k.ws.CloseNow()
 	k.unsubscribeAll()
-	k.server.mu.Lock()
-	delete(k.server.conns, k)
-	k.server.mu.Unlock()
 }
 
 // read handles requests until the connection ends. Submissions run beside each other, for the sake of many cores; all else
