@@ -1,20 +1,51 @@
-# make test   all tests, race detector on      make lint   vet, staticcheck, gofmt
-# make build  bin/iod and bin/weather          make device the stripped device binary
-# make cross  every platform that devices have make bench  the figures of BENCHMARKS.md
-# make fuzz   every fuzz target for FUZZTIME each
-GO ?= go
-STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME ?= 20s
-export CGO_ENABLED ?= 1
+# make test    every test, race detector on; lists what was skipped and why
+# make lint    gofmt, vet, staticcheck
+# make build   bin/iod and bin/weather
+# make device  bin/iod stripped, for a gateway
+# make cross   every platform that devices have
+# make bench   the figures of BENCHMARKS.md that are Go benchmarks
+# make fuzz    every fuzz target, FUZZTIME each
+GO          ?= go
+GOTESTSUM    = $(GO) run gotest.tools/gotestsum@v1.13.0
+STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 20s
+PLATFORMS    = linux/arm linux/arm64 linux/mips linux/mipsle linux/riscv64 linux/amd64 darwin/arm64 darwin/amd64
+# The race detector needs a C compiler.
+RACE        := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
-.PHONY: test lint build device cross bench fuzz tools
-build:
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/iod ./examples/weather
+.PHONY: test lint build device cross bench fuzz deps
 
-test:
-	$(GO) test -race -timeout 20m ./...
+deps:
+	@./.ci/deps
+
+test: deps
+	@if [ -z "$(RACE)" ]; then echo "NO C COMPILER: the race detector is off"; fi
+	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 15m ./...
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/iod ./examples/weather
+
+device:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/iod
+	@ls -l bin/iod
+
+cross:
+	@for p in $(PLATFORMS); do \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags '-s -w' -o bin/iod-$${p%/*}-$${p#*/} ./cmd/iod && echo "built $$p" || exit 1; \
+	done
+	@ls -l bin/iod-*
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg || exit 1; \
+		done; \
+	done

@@ -14,15 +14,17 @@ import (
 // other lines than its own unless alone there; forbidden pairs come on top.
 var rooms = [][]string{
 	{"cmd/iod"},
-	{"demo", "bench"},
+	{"demo"},
 	{"api"},
 	{"index/sqlite"},
+	{"index/storetest"},
 	{"index"},
 	{"provision"},
 	{"mqtt"},
 	{"access"},
 	{"document"},
 	{"pallet/did", "pallet/rbac"},
+	{"devchain/devchaintest"},
 	{"devchain"},
 	{"overlay"},
 	{"overlay/wire"},
@@ -32,6 +34,7 @@ var rooms = [][]string{
 	{"supervise"},
 	{"key"},
 	{"scale"},
+	{"spelling"},
 }
 
 // forbidden names arrows that the order alone would allow: the development chain and the client meet on the wire only,
