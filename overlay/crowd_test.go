@@ -13,7 +13,10 @@ import (
 
 // 500 consumers come at once, with default limits all over, and all are served at the same time.
 func TestCrowd(t *testing.T) {
-	const crowd = 500
+	crowd := 500
+	if underRace {
+		crowd = 50 // all ends are in this one process: the machine, not the overlay, would be what is tested
+	}
 	w := build(t, setup{handler: TCP(service(t))})
 	pairs := make([]*key.Pair, 20) // deriving is not what is tested
 	for i := range pairs {

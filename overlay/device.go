@@ -23,7 +23,8 @@ type Device struct {
 	work   sync.WaitGroup // knocks and sessions
 	refuse atomic.Uint64
 
-	knocks *guard
+	knocks      *guard
+	invitations chan *invitation
 
 	mu       sync.Mutex
 	relays   []*registration
@@ -64,7 +65,7 @@ func NewDevice(o DeviceOptions) (*Device, error) {
 	}
 	o.setDefaults()
 	d := &Device{
-		o: o, ident: ident, opener: opener, knocks: newGuard(),
+		o: o, ident: ident, opener: opener, knocks: newGuard(), invitations: make(chan *invitation, knockBurstSource),
 		pending: make(map[sessionKey]*knock), accounts: make(map[key.AccountID]int), sessions: make(map[sessionKey]*session),
 	}
 	for i, a := range o.Relays {
@@ -100,6 +101,7 @@ func (o *DeviceOptions) setDefaults() {
 // trying; see Status.
 func (d *Device) Run(ctx context.Context) error {
 	var relays sync.WaitGroup
+	relays.Go(func() { d.checkKnocks(ctx) })
 	for _, g := range d.relays {
 		relays.Go(func() { g.run(ctx) })
 	}

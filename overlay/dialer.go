@@ -45,12 +45,12 @@ func NewDialer(o DialerOptions) *Dialer {
 	}
 	o.Stagger = cmp.Or(o.Stagger, 300*time.Millisecond)
 	o.ProbeAfter = cmp.Or(o.ProbeAfter, 2*time.Second)
-	o.ProbeTimeout = cmp.Or(o.ProbeTimeout, 3*time.Second)
+	o.ProbeTimeout = cmp.Or(o.ProbeTimeout, 2*time.Second)
 	if o.Node.Seed() == [32]byte{} {
 		o.Node = key.NewNodeKey()
 	}
 	d := &Dialer{
-		o: o, pool: newPool(o.Dial, o.ProbeTimeout),
+		o: o, pool: newPool(o.Dial, probeTries*o.ProbeTimeout),
 		probes: make(map[*clientLink]*prober), shared: make(map[sharedKey]*shared), uses: make(map[sharedKey]use),
 	}
 	d.ctx, d.cancel = context.WithCancelCause(context.Background())

@@ -297,9 +297,7 @@ func TestBadKnocks(t *testing.T) {
 		{"second of the account", w.knock(t, func(q *wire.Request) { q.Nonce[0] = 2 }), false},
 		{"third of the account", w.knock(t, func(q *wire.Request) { q.Nonce[0] = 3 }), true},
 	} {
-		w.gate.mu.Lock()
-		asked := w.gate.asked
-		w.gate.mu.Unlock()
+		asked := w.gate.times()
 		if _, err := l.connect(t.Context(), w.target.Node, nil, c.knock); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -310,8 +308,8 @@ func TestBadKnocks(t *testing.T) {
 		}
 		w.gate.until(t, c.name+" is asked about", func() bool { return w.gate.asked == asked+1 })
 	}
-	if w.gate.asked != 2 {
-		t.Errorf("the gate was asked %d times, want twice", w.gate.asked)
+	if n := w.gate.times(); n != 2 {
+		t.Errorf("the gate was asked %d times, want twice", n)
 	}
 }
 

@@ -96,6 +96,13 @@ func (g *testGate) revoke(a key.AccountID) int {
 	return n
 }
 
+// times returns how often the gate was asked.
+func (g *testGate) times() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.asked
+}
+
 // until waits for a condition on the gate's state.
 func (g *testGate) until(t testing.TB, what string, ok func() bool) {
 	t.Helper()

@@ -31,14 +31,49 @@ var (
 	errWithdrawn = errors.New("the consumer went away")
 )
 
-// invited checks a knock, cheapest check first, and lets a valid one wait for the gate. It runs on the link's reader: that is
-// the bound on how many are checked at a time.
-func (d *Device) invited(ctx context.Context, g *registration, link *clientLink, f wire.Invite) error {
-	now := d.o.Now()
-	if !d.knocks.pass(now, &g.rate, sourceKey{g.addr, f.Source}) {
-		return errRate
+// invitation is a knock that waits to be checked.
+type invitation struct {
+	from *registration
+	link *clientLink
+	wire.Invite
+}
+
+// invited takes a knock, on the link's reader. Checking it there would hold up the answers to probes when many come.
+func (d *Device) invited(g *registration, link *clientLink, f wire.Invite) {
+	if !d.knocks.pass(d.o.Now(), &g.rate, sourceKey{g.addr, f.Source}) {
+		d.dropped(g, errRate)
+		return
 	}
-	q, err := d.opener.Open(&f.Knock)
+	select {
+	case d.invitations <- &invitation{g, link, f}:
+	default:
+		d.dropped(g, errRate)
+	}
+}
+
+// checkKnocks checks one knock at a time, until ctx ends: strangers can keep no more than one core busy.
+func (d *Device) checkKnocks(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case i := <-d.invitations:
+			if err := d.check(ctx, i); err != nil {
+				d.dropped(i.from, err)
+			}
+		}
+	}
+}
+
+func (d *Device) dropped(g *registration, err error) {
+	d.refuse.Add(1)
+	d.o.Log.Debug("overlay: knock dropped", "relay", g.addr.Host, "err", err)
+}
+
+// check checks a knock, cheapest check first, and lets a valid one wait for the gate.
+func (d *Device) check(ctx context.Context, i *invitation) error {
+	now, g := d.o.Now(), i.from
+	q, err := d.opener.Open(&i.Knock)
 	if err != nil {
 		return err
 	}
@@ -59,10 +94,10 @@ func (d *Device) invited(ctx context.Context, g *registration, link *clientLink,
 	}
 	d.knocks.remember(&q.Request)
 	k := &knock{
-		key:     sessionKey{g.addr.ID, f.Session},
+		key:     sessionKey{g.addr.ID, i.Session},
 		request: Request{Account: q.Account.Account(), Node: q.Node, Stream: q.Stream},
-		handler: handler, link: link, token: f.Token,
-		ends: time.Now().Add(time.Duration(f.Life) * time.Second),
+		handler: handler, link: i.link, token: i.Token,
+		ends: time.Now().Add(time.Duration(i.Life) * time.Second),
 	}
 	return d.enter(ctx, k)
 }

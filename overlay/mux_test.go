@@ -39,8 +39,8 @@ func TestSharedSession(t *testing.T) {
 	if n := len(w.device.Status().Sessions); n != 2 {
 		t.Errorf("%d sessions, want the first and the shared one", n)
 	}
-	if w.gate.asked != 2 {
-		t.Errorf("the gate was asked %d times", w.gate.asked)
+	if n := w.gate.times(); n != 2 {
+		t.Errorf("the gate was asked %d times", n)
 	}
 	c := w.dial(t)
 	expect(t, c, "hello")

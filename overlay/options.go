@@ -109,6 +109,6 @@ type DialerOptions struct {
 
 	Stagger      time.Duration // before a second relay of the device is tried too; 300 ms
 	ProbeAfter   time.Duration // least silence after which a session in use is probed; 2 s
-	ProbeTimeout time.Duration // after which an unanswered probe means a dead path; 3 s
+	ProbeTimeout time.Duration // for the answer to a probe; two in a row unanswered mean a dead path; 2 s
 	Solo         bool          // every stream has a connection of its own, none is multiplexed
 }

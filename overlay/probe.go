@@ -9,6 +9,9 @@ import (
 	"iod/overlay/wire"
 )
 
+// probeTries is how many probes in a row must stay unanswered: one may be late on a busy machine.
+const probeTries = 2
+
 // prober asks for the sessions of one link whether their path is alive, when their watch says so.
 type prober struct {
 	dialer *Dialer
@@ -25,7 +28,8 @@ type prober struct {
 type probed struct {
 	watch *watch
 	fail  func(error)
-	asked uint32    // sequence number of the probe under way, 0 if none
+	asked uint32    // sequence number of the first probe under way, 0 if none
+	tries int       // probes under way
 	until time.Time // when the answer must have come
 }
 
@@ -140,14 +144,13 @@ func (p *prober) round() time.Duration {
 		switch {
 		case s.asked != 0 && due.After(now): // data came after all
 			s.asked = 0
-		case s.asked != 0 && !s.until.After(now):
-			s.fail(fmt.Errorf("%w: no answer through relay %s for %v", ErrLost, p.link.addr.Host, o.ProbeTimeout))
+		case s.asked != 0 && s.until.After(now):
+		case s.asked != 0 && s.tries == probeTries:
+			s.fail(fmt.Errorf("%w: no answer through relay %s for %v", ErrLost, p.link.addr.Host, probeTries*o.ProbeTimeout))
 			delete(p.sessions, id)
 			continue
-		case s.asked == 0 && !due.After(now):
-			p.seq++
-			s.asked, s.until = p.seq, now.Add(o.ProbeTimeout)
-			p.link.send(wire.Probe{Session: uint64(id), Seq: p.seq}) //nolint:errcheck // the missing answer tells
+		case s.asked != 0 || !due.After(now):
+			p.ask(id, s, now)
 		}
 		if s.asked != 0 {
 			due = s.until
@@ -159,12 +162,23 @@ func (p *prober) round() time.Duration {
 	return next
 }
 
+// ask sends a probe. The missing answer tells if it cannot be sent.
+func (p *prober) ask(id uint32, s *probed, now time.Time) {
+	p.seq++
+	if s.asked == 0 {
+		s.asked, s.tries = p.seq, 0
+	}
+	s.tries++
+	s.until = now.Add(p.dialer.o.ProbeTimeout)
+	p.link.send(wire.Probe{Session: uint64(id), Seq: p.seq}) //nolint:errcheck // see above
+}
+
 // answer takes what came back. It runs on the link's reader.
 func (p *prober) answer(f wire.Probed) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.sessions[uint32(f.Session)]
-	if s == nil || s.asked != f.Seq {
+	if s == nil || s.asked == 0 || f.Seq < s.asked {
 		return
 	}
 	s.asked = 0

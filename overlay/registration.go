@@ -110,7 +110,7 @@ func (g *registration) once(ctx context.Context) error {
 		if !registered {
 			return fmt.Errorf("register: unexpected frame %T", f)
 		}
-		return d.serveFrame(ctx, g, link, f)
+		return d.serveFrame(g, link, f)
 	}
 	link.raw.SetReadDeadline(time.Now().Add(handshakeTimeout)) //nolint:errcheck // a closed connection fails the read
 	link.interval.Store(int64(g.keep.cur))
@@ -142,13 +142,10 @@ func (g *registration) check() {
 }
 
 // serveFrame serves a frame of a registered link, on the link's reader.
-func (d *Device) serveFrame(ctx context.Context, g *registration, link *clientLink, f wire.Frame) error {
+func (d *Device) serveFrame(g *registration, link *clientLink, f wire.Frame) error {
 	switch f := f.(type) {
 	case wire.Invite:
-		if err := d.invited(ctx, g, link, f); err != nil {
-			d.refuse.Add(1)
-			d.o.Log.Debug("overlay: knock dropped", "relay", g.addr.Host, "err", err)
-		}
+		d.invited(g, link, f)
 		return nil
 	case wire.Cancel:
 		d.withdrawn(sessionKey{g.addr.ID, f.Session})
