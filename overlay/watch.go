@@ -16,7 +16,8 @@ type watch struct {
 	soon func(time.Time) // told when a probe may be due earlier than it was; may be nil
 
 	mu      sync.Mutex
-	last    time.Time     // latest proof of life
+	came    time.Time     // when data came last
+	last    time.Time     // latest proof of life: data, or the answer to a probe
 	rhythm  time.Duration // smoothed gap between arrivals
 	asked   time.Time     // first write since the last proof of life; zero if none
 	silence time.Duration // pause before the next probe of a silence that was probed already
@@ -30,7 +31,7 @@ const (
 )
 
 func newWatch(least time.Duration, now func() time.Time) *watch {
-	return &watch{min: least, now: now, last: now()}
+	return &watch{min: least, now: now, came: now(), last: now()}
 }
 
 // heard notes that data came.
@@ -40,13 +41,9 @@ func (w *watch) heard() {
 	}
 	now := w.now()
 	w.mu.Lock()
-	gap, resumed := now.Sub(w.last), w.silence > 0
-	if resumed {
-		w.rhythm = max(w.rhythm, gap/4) // a rare message: the next may be as rare
-	} else {
-		w.rhythm += (gap - w.rhythm) / 4
-	}
-	w.last, w.asked, w.silence, w.unheard = now, time.Time{}, 0, 0
+	resumed := w.silence > 0
+	w.rhythm += (now.Sub(w.came) - w.rhythm) / 4
+	w.came, w.last, w.asked, w.silence, w.unheard = now, now, time.Time{}, 0, 0
 	w.mu.Unlock()
 	if resumed && w.soon != nil {
 		w.soon(w.due())
