@@ -23,7 +23,7 @@ const (
 // before is waited for a while, then left.
 func (c *Client) FollowFinalised(ctx context.Context, from uint32) iter.Seq2[*Block, error] {
 	return func(yield func(*Block, error) bool) {
-		f := &follower{c: c, next: from, yield: yield}
+		f := &follower{c: c, next: from, yield: yield, width: window}
 		defer f.caughtUp()
 		err := c.follow(ctx, true, f.head)
 		if err != nil && !f.stopped {
@@ -39,6 +39,7 @@ type follower struct {
 	last    Hash   // of the block yielded last, next-1; zero at first
 	yield   func(*Block, error) bool
 	stopped bool
+	width   uint64 // of the window; less than window where blocks are too large for an answer
 	// behind leaves a session whose heads stay below next-1; nil while they do not.
 	behind   *time.Timer
 	behindOn *session
@@ -86,6 +87,7 @@ func (f *follower) catchUp(ctx context.Context, s *session, n uint32) error {
 		blocks []*Block
 		err    error
 	}
+	width := f.width
 	ctx, cancel := context.WithCancel(ctx)
 	var queue []chan result
 	defer func() {
@@ -95,11 +97,11 @@ func (f *follower) catchUp(ctx context.Context, s *session, n uint32) error {
 		}
 	}()
 	for ahead := uint64(f.next); ; {
-		for ; len(queue) < inFlight && ahead <= uint64(n); ahead += window {
+		for ; len(queue) < inFlight && ahead <= uint64(n); ahead += width {
 			q, from := make(chan result, 1), uint32(ahead)
 			queue = append(queue, q)
 			go func() {
-				blocks, err := f.span(ctx, s, from, uint32(min(uint64(n), uint64(from)+window-1)))
+				blocks, err := f.span(ctx, s, from, uint32(min(uint64(n), uint64(from)+width-1)))
 				q <- result{blocks, err}
 			}()
 		}
@@ -116,6 +118,9 @@ func (f *follower) catchUp(ctx context.Context, s *session, n uint32) error {
 
 // emit yields blocks after checking that they continue the chain.
 func (f *follower) emit(blocks []*Block, err error) error {
+	if errors.Is(err, rpc.ErrTooLarge) {
+		f.width = max(1, f.width/2)
+	}
 	if err != nil {
 		return err
 	}

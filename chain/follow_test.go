@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -127,6 +128,27 @@ func TestFollowFinalisedNeverGoesBack(t *testing.T) {
 	}
 	if _, from := c.LastHeard(); from != b.url {
 		t.Errorf("ended on %s", from)
+	}
+}
+
+func TestLargeBlocksAreFetchedInSmallerWindows(t *testing.T) {
+	a := newFake(t, "a")
+	a.growFinal(200)
+	a.setHook(func(m string, p []json.RawMessage) string {
+		if m == "state_getStorage" {
+			return `"result":"0x` + strings.Repeat("00", 8<<10) + `"`
+		}
+		return ""
+	})
+	o := options(a.url)
+	o.MaxAnswer = 100 << 10
+	c := dialFake(t, o)
+	if err := collect(t, c, 0, 200, func(b *Block) {
+		if len(b.raw) != 8<<10 {
+			t.Fatalf("block %d has %d bytes of events", b.Number, len(b.raw))
+		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -116,7 +116,73 @@ func TestAgainstPeaqsRuntime(t *testing.T) {
 		}
 		fund(t, url, owner.Account())
 		peaqStory(t, c, owner, other.Account())
+		if s == key.Sr25519 {
+			peaqInFlight(t, c, owner)
+		}
 	}
+	peaqHistory(t, c)
+}
+
+// peaqInFlight sends some transactions without waiting for each.
+func peaqInFlight(t *testing.T, c *chain.Client, owner *key.Pair) {
+	var all []*chain.Tx
+	for i := range 5 {
+		tx, err := c.Submit(t.Context(), owner, chain.Remark([]byte{byte(i)}), chain.TxOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, tx)
+	}
+	for _, tx := range all {
+		if o, err := tx.Finalised(t.Context()); err != nil || !hasEvent(o, "System", "Remarked") {
+			t.Errorf("nonce %d: %v", tx.Nonce(), err)
+		}
+	}
+}
+
+// peaqHistory decodes every event and extrinsic of the chain, and its time.
+func peaqHistory(t *testing.T, c *chain.Client) {
+	head, err := c.Finalised(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks, events, signed := 0, 0, 0
+	for b, err := range c.FollowFinalised(t.Context(), 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := b.Events(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := b.Metadata(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := b.Extrinsics(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range raw {
+			x, err := chain.DecodeExtrinsic(m, r)
+			if err != nil {
+				t.Fatalf("block %d: %v", b.Number, err)
+			}
+			if x.Signed {
+				signed++
+			}
+		}
+		if at, err := b.Time(t.Context()); err != nil || at.Year() < 2020 {
+			t.Errorf("block %d is of %v, %v", b.Number, at, err)
+		}
+		if blocks, events = blocks+1, events+len(all); b.Number == head.Number {
+			break
+		}
+	}
+	if signed == 0 || events == 0 {
+		t.Error("nothing was decoded")
+	}
+	t.Logf("decoded %d blocks, %d events, %d signed extrinsics", blocks, events, signed)
 }
 
 // peaqStory runs what iod does on the chain.

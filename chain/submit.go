@@ -47,10 +47,8 @@ type Tx struct {
 	best    *place
 	final   *place
 	err     error
-	// Submit returned an error without knowing whether the node has it.
-	abandoned bool
-	stale     bool // a node said that the nonce is used
-	unseen    int  // best blocks since it was last sent
+	stale   bool // a node said that the nonce is used
+	unseen  int  // best blocks since it was last sent
 }
 
 // place is where a transaction stands.
@@ -230,7 +228,8 @@ func (c *Client) pickNonce(ctx context.Context, acc *account, id key.AccountID, 
 // send hands a transaction to a node. The tracker knows it before, so that no block with it can be missed.
 //
 // If the connection breaks it is not known whether the node got it, so the same bytes are sent again, never others: then a nonce
-// that is used up is most likely our own, and the tracker finds out. While no node can be reached the tracker goes on trying.
+// that is used up is most likely our own, and the tracker finds out. While no node can be reached the tracker goes on trying. Only
+// if the caller's context ends in that moment is it left open whether the transaction will be.
 func (c *Client) send(ctx context.Context, t *Tx) error {
 	t.acc.use(t.nonce)
 	if !c.tracker.add(t) {
@@ -257,10 +256,6 @@ func (c *Client) send(ctx context.Context, t *Tx) error {
 	case err != nil && sent && ctx.Err() == nil:
 		t.hurry()
 		return nil
-	case err != nil && sent:
-		// It may be on its way: the tracker keeps its nonce until it knows, but does not send it again.
-		t.abandon()
-		return err
 	case err == nil:
 		err = verdict
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"iod/chain/rpc"
 	"iod/metadata"
 )
 
@@ -203,6 +204,11 @@ func (ch *chase) resend(ctx context.Context, s *session) error {
 		}
 		var h Hash
 		err := s.conn.Call(ctx, &h, "author_submitExtrinsic", hexBytes(t.raw))
+		var answered *rpc.Error
+		if err != nil && !errors.As(err, &answered) {
+			t.hurry()
+			return err
+		}
 		err = refusal(err, t.from)
 		var pay *ErrCannotPay
 		switch {
@@ -213,8 +219,6 @@ func (ch *chase) resend(ctx context.Context, s *session) error {
 			ch.end(t, fmt.Errorf("%w: %w", ErrExpired, err), false)
 		case errors.As(err, &pay), errors.Is(err, ErrBadProof), errors.Is(err, ErrRefused):
 			ch.end(t, err, false)
-		case s.conn.Err() != nil:
-			return err
 		}
 	}
 	return nil

@@ -199,13 +199,11 @@ func (t *Tx) markStale() { t.change(func() { t.stale = true }) }
 // hurry lets it be sent again with the next best block.
 func (t *Tx) hurry() { t.change(func() { t.unseen = resendAfter }) }
 
-func (t *Tx) abandon() { t.change(func() { t.abandoned = true }) }
-
 // due counts a best block without the transaction, and reports whether it is time to send it again.
 func (t *Tx) due() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.best != nil || t.abandoned {
+	if t.best != nil {
 		return false
 	}
 	if t.unseen++; t.unseen <= resendAfter {

@@ -26,6 +26,9 @@ type StorageChange struct {
 // WatchStorage yields the current values of the keys, then each change in the best chain, by state_subscribeStorage. After a
 // reconnect it yields the current values anew. It costs nothing while nothing changes. Over HTTP the keys are read whenever
 // the best block changed. An error that it yields is final.
+//
+// A node tells what the blocks that it makes its best one change. In a reorganisation over several blocks it may leave out what
+// only the inner ones change, so whoever must not miss that reads the keys themselves now and then, or at finality.
 func (c *Client) WatchStorage(ctx context.Context, keys [][]byte) iter.Seq2[StorageChange, error] {
 	return func(yield func(StorageChange, error) bool) {
 		w := &watcher{c: c, keys: map[string]bool{}, yield: yield}
