@@ -194,8 +194,12 @@ func peaqStory(t *testing.T, c *chain.Client, owner *key.Pair, other key.Account
 		t.Errorf("estimate of the fee: %v, %v", fee, err)
 	}
 	o, err := finalise(t, c, owner, attributeCall("add_attribute", owner.Account(), name, []byte("one")))
-	if err != nil || !hasEvent(o, "PeaqDid", "AttributeAdded") || o.Fee.Cmp(fee) != 0 {
-		t.Errorf("add: %v, fee %v, estimated %v", err, o.Fee, fee)
+	if err != nil || !hasEvent(o, "PeaqDid", "AttributeAdded") {
+		t.Errorf("add: %v", err)
+	}
+	// Fees follow how full blocks are, so one block later the fee may be another by some millionths.
+	if low, high := chain.NewPlanck(fee.Big().Uint64()/1000*999), chain.NewPlanck(fee.Big().Uint64()/1000*1001); o.Fee.Cmp(low) < 0 || o.Fee.Cmp(high) > 0 {
+		t.Errorf("fee %v, estimated %v", o.Fee, fee)
 	}
 	if o, err = finalise(t, c, owner, attributeCall("update_attribute", owner.Account(), name, []byte("two"))); err != nil || !hasEvent(o, "PeaqDid", "AttributeUpdated") {
 		t.Errorf("update: %v", err)

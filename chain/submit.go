@@ -264,7 +264,8 @@ func (c *Client) send(ctx context.Context, t *Tx) error {
 	return err
 }
 
-// EstimateFee returns the fee of a call as the node computes it, before anything is signed for real.
+// EstimateFee returns the fee of a call as the node computes it, before anything is signed for real. It is without a tip, and of
+// the best block: fees follow how full blocks are, by millionths from one block to the next.
 func (c *Client) EstimateFee(ctx context.Context, from key.Public, call metadata.Call) (Planck, error) {
 	sg, err := c.signing(ctx, false)
 	if err != nil {
