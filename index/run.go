@@ -125,13 +125,38 @@ func (r *runner) checkChain(ctx context.Context, st State, head Cursor) error {
 		return fmt.Errorf("%w: it follows the chain with genesis %v, and this one has %v: "+
 			"give the endpoint of the indexed chain, another database, or --rebuild to begin anew", ErrOtherChain, st.Origin.Genesis, g)
 	}
-	known, ok, err := r.Store.Anchor(ctx, min(head.Number, st.Cursor.Number))
+	for told := false; ; told = true {
+		if err := r.checkAnchor(ctx, st.Cursor.Number, head.Number); err != nil || head.Number >= st.Cursor.Number {
+			return err
+		}
+		if !told {
+			r.Log.Warn("the node is behind the index, which waits for it", "node", head.Number, "index", st.Cursor.Number)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(behindEvery):
+		}
+		var err error
+		if head, err = r.Source.Finalised(ctx); err != nil {
+			return err
+		}
+		r.head = head.Number
+	}
+}
+
+// behindEvery is how often a node that is behind the index is asked how far it is.
+const behindEvery = time.Second
+
+// checkAnchor compares the newest block that both the store and the node know.
+func (r *runner) checkAnchor(ctx context.Context, indexed, head uint32) error {
+	known, ok, err := r.Store.Anchor(ctx, min(head, indexed))
 	if err != nil {
 		return err
 	}
-	if !ok {
+	if !ok || known.Number == 0 && indexed > 0 { // that block 0 is the same is known already
 		return fmt.Errorf("%w, or its node is far behind: the index has block %d and the node knows %d final: "+
-			"wait for the node, or begin anew with --rebuild", ErrChainReset, st.Cursor.Number, head.Number)
+			"wait for the node, or begin anew with --rebuild", ErrChainReset, indexed, head)
 	}
 	h, err := r.Source.HashAt(ctx, known.Number)
 	if err != nil {
@@ -139,9 +164,6 @@ func (r *runner) checkChain(ctx context.Context, st State, head Cursor) error {
 	}
 	if h != known.Hash {
 		return resetError(known.Number, known.Hash, h)
-	}
-	if head.Number < st.Cursor.Number {
-		r.Log.Warn("the node is behind the index, which waits for it", "node", head.Number, "index", st.Cursor.Number)
 	}
 	return nil
 }

@@ -12,9 +12,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if child() {
-		return
-	}
 	goleak.VerifyTestMain(m)
 }
 
