@@ -1,5 +1,35 @@
 // Package mqtt guards an MQTT broker: it stands between one consumer and the broker of a device, reads every packet in
-// both directions, and lets through the topics of one stream only.
+// both directions, and lets through the topics of one stream only. It speaks MQTT 3.1.1 and 5 and trusts neither side: what
+// it does not forward as it came, it writes anew from what it understood, and what it does not understand ends the connection.
+//
+//	fixed header   kind (4 bits) │ flags (4) │ length of the rest (1 to 4 bytes of 7 bits, low ones first)
+//	text, binary   length (2 bytes, big endian) │ bytes
+//	properties     length (as above) │ identifier │ value │ …            MQTT 5 only
+//
+//	CONNECT        "MQTT" │ level │ flags │ keep-alive │ properties │ client id │ (will) │ (user) │ (password)
+//	PUBLISH        topic │ packet identifier if QoS > 0 │ properties │ payload
+//	SUBSCRIBE      packet identifier │ properties │ filter │ options │ filter │ options │ …
+//
+// What happens to the consumer's packets:
+//
+//	CONNECT        MQTT 3.1, bridges and versions to come are refused: 0x01 (3.1.1), 0x84 (5). A will is a publication and
+//	               refused: 0x05, 0x87. Extended authentication is refused: 0x8c. Otherwise the broker gets a CONNECT of the
+//	               device's own: client id with ClientPrefix, User and Password in place of the consumer's. Sessions of 3.1.1,
+//	               which would never end, are always clean; those of 5 end at most SessionExpiry after their connection.
+//	SUBSCRIBE      Filters within Topics go to the broker; its answer is joined with the refusals: 0x80 (3.1.1); in 5 0x87
+//	               not listed, 0x8f invalid, 0x97 too many, 0x9e shared ($share), which would take messages away from others.
+//	PUBLISH        Never forwarded. MQTT 5: QoS 1 and 2 are answered 0x87. MQTT 3.1.1 has only a positive answer, which would
+//	               be a lie, or the end of the connection, which it is (specification, 3.3.5). QoS 0 has no answer in either
+//	               version and is dropped.
+//	AUTH           and whatever only a broker sends: protocol error, 0x82. Malformed packets: 0x81. In 3.1.1 just the end.
+//
+// And to the broker's:
+//
+//	CONNACK        What holds only without the filter is taken out or put right. The consumer never learns where the broker
+//	               is or what it told the device: no server reference, reason text, user property, response information.
+//	PUBLISH        A topic outside Topics is dropped, and acknowledged in the consumer's stead so that the broker goes on.
+//	               Topic aliases are followed. Longer ones than Limits.Packet are dropped likewise.
+//	SUBACK …       must answer what was forwarded, else the connection ends.
 package mqtt
 
 import (
