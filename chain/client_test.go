@@ -152,6 +152,23 @@ func TestRawReadsInOneRequest(t *testing.T) {
 	}
 }
 
+func TestKeyLeftOutIsNotTakenForAbsent(t *testing.T) {
+	a := newFake(t, "a")
+	a.storage["0x01"], a.storage["0x02"] = "0xaa", "0xbb"
+	c := dialFake(t, options(a.url))
+	b, err := c.Best(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.setHook(func(m string, _ []json.RawMessage) string {
+		return map[string]string{"state_queryStorageAt": `"result":[{"block":"` + b.Hash.String() + `","changes":[["0x01","0xaa"]]}]`}[m]
+	})
+	kvs, err := b.Raw(t.Context(), []byte{1}, []byte{2})
+	if err != nil || !bytes.Equal(kvs[0].Value, []byte{0xaa}) || !bytes.Equal(kvs[1].Value, []byte{0xbb}) {
+		t.Errorf("got %v, %v", kvs, err)
+	}
+}
+
 func TestMetadataIsAskedForOnceAndCached(t *testing.T) {
 	a := newFake(t, "a")
 	dir := t.TempDir()

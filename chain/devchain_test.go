@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -355,4 +356,21 @@ func BenchmarkFollowFinalised(b *testing.B) {
 		b.Fatal("no event was decoded")
 	}
 	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "blocks/s")
+}
+
+func BenchmarkSubmit(b *testing.B) {
+	url, _ := devchaintest.Start(b, devchain.Options{BlockTime: 200 * time.Millisecond})
+	c := dialDev(b, url)
+	names := []string{"//Alice", "//Bob", "//Charlie", "//Dave", "//Eve", "//Ferdie"}
+	var next atomic.Int32
+	b.SetParallelism(3)
+	b.RunParallel(func(pb *testing.PB) {
+		k := dev(b, key.Sr25519, names[int(next.Add(1))%len(names)])
+		for pb.Next() {
+			if _, err := c.Submit(b.Context(), k, chain.Remark([]byte("x")), chain.TxOptions{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tx/s")
 }

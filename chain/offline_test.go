@@ -304,6 +304,22 @@ func TestTransferAndBatchesEncode(t *testing.T) {
 	}
 }
 
+func TestPayloadAllocatesOnce(t *testing.T) {
+	o := peaqOffline(t)
+	call, err := o.meta.EncodeCall(Remark([]byte("x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Params{Nonce: 7, Tip: NewPlanck(1), Era: Era{Period: 64, Number: 7}}
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := o.payload(call, p); err != nil {
+			t.Error(err)
+		}
+	}); n != 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func FuzzDecodeExtrinsic(f *testing.F) {
 	v := readVectors(f)
 	if len(v.Signing) == 0 {

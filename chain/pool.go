@@ -35,6 +35,7 @@ type session struct {
 	left    chan struct{} // closed when the client gave the session up
 	hashing atomic.Int32  // whether header.hash is right on this chain: 0 not known, 1 yes, 2 no
 	lists   atomic.Int32  // whether chain_getBlockHash takes lists: likewise
+	tried   atomic.Bool   // a batch was sent
 	batched atomic.Bool   // a batch was answered
 }
 
@@ -267,8 +268,8 @@ func (c *Client) faulty(ctx context.Context, s *session, err error) bool {
 	if errors.As(err, &answered) || errors.Is(err, ErrNotFound) || ctx.Err() != nil || errors.Is(err, rpc.ErrNoSubscriptions) {
 		return false
 	}
-	if s.conn.Err() != nil && !s.batched.Load() && s.conn.BatchLimit() > 1 {
-		// It may be that the node hung up because of a batch: ask it singly next time.
+	if s.tried.Load() && !s.batched.Load() && s.conn.BatchLimit() > 1 {
+		// It may be that the node hung up or fell silent because of a batch: ask it singly next time.
 		c.mu.Lock()
 		s.ep.noBatch = true
 		c.mu.Unlock()
@@ -287,6 +288,7 @@ func (s *session) batch(ctx context.Context, reqs ...*rpc.Request) error {
 	for _, r := range reqs {
 		r.Err = nil
 	}
+	s.tried.Store(s.tried.Load() || len(reqs) > 1)
 	if err := s.conn.Batch(ctx, reqs...); err != nil {
 		return err
 	}

@@ -44,16 +44,22 @@ func (b *Block) Raw(ctx context.Context, keys ...[]byte) ([]KeyValue, error) {
 		if len(keys) == 1 {
 			return s.each(ctx, b.Hash, out)
 		}
-		err := s.queryAt(ctx, b.Hash, out)
-		if lacks(err) {
-			err = s.each(ctx, b.Hash, out)
-		}
-		return err
+		return s.read(ctx, b.Hash, out)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("state at block %d: %w", b.Number, err)
 	}
 	return out, nil
+}
+
+// read reads entries by one call, or by one for each where a node lacks that or leaves keys out of its answer: one that does not
+// speak of a key has not said that it is absent.
+func (s *session) read(ctx context.Context, at Hash, kvs []KeyValue) error {
+	whole, err := s.queryAt(ctx, at, kvs)
+	if lacks(err) || err == nil && !whole {
+		return s.each(ctx, at, kvs)
+	}
+	return err
 }
 
 // each reads entries by a call for each, in one frame.
@@ -91,28 +97,35 @@ type changeSet struct {
 	Changes [][2]*hexBytes `json:"changes"`
 }
 
-// queryAt reads entries by one call.
-func (s *session) queryAt(ctx context.Context, at Hash, kvs []KeyValue) error {
+// queryAt reads entries by one call, and reports whether the answer speaks of every key.
+func (s *session) queryAt(ctx context.Context, at Hash, kvs []KeyValue) (whole bool, err error) {
 	keys := make([]hexBytes, len(kvs))
 	for i := range kvs {
 		keys[i] = kvs[i].Key
 	}
 	var sets []changeSet
 	if err := s.conn.Call(ctx, &sets, "state_queryStorageAt", keys, at); err != nil {
-		return err
+		return false, err
 	}
 	found := map[string][]byte{}
 	for _, set := range sets {
 		for _, c := range set.Changes {
-			if c[0] != nil && c[1] != nil {
+			switch {
+			case c[0] == nil:
+				return false, fmt.Errorf("%w: change without a key", rpc.ErrProtocol)
+			case c[1] == nil:
+				found[string(*c[0])] = nil
+			default:
 				found[string(*c[0])] = present(*c[1])
 			}
 		}
 	}
+	whole = true
 	for i := range kvs {
-		kvs[i].Value = found[string(kvs[i].Key)]
+		v, ok := found[string(kvs[i].Key)]
+		kvs[i].Value, whole = v, whole && ok
 	}
-	return nil
+	return whole, nil
 }
 
 // Entries yields all entries of a map (below the given leading keys) in the order of their keys, page by page.

@@ -123,11 +123,7 @@ func (w *watcher) poll(ctx context.Context, s *session) error {
 		for i, k := range w.list {
 			now[i].Key = k
 		}
-		err := s.queryAt(ctx, hash, now)
-		if lacks(err) {
-			err = s.each(ctx, hash, now)
-		}
-		if err != nil {
+		if err := s.read(ctx, hash, now); err != nil {
 			return err
 		}
 		change := StorageChange{Block: hash}

@@ -354,6 +354,32 @@ func TestSubscription(t *testing.T) {
 	}
 }
 
+func TestLatestNotificationReplacesWaitingOnes(t *testing.T) {
+	sent := make(chan struct{})
+	c := dial(t, node(t, func(s *session) {
+		r, _ := s.request()
+		s.send(`{"id":%s,"result":"a"}`, r.ID)
+		for i := range 100 {
+			s.send(`{"method":"n","params":{"subscription":"a","result":%d}}`, i)
+		}
+		r, _ = s.request()
+		s.send(`{"id":%s,"result":1}`, r.ID)
+		close(sent)
+		s.drain()
+	}), Options{MaxQueue: 2})
+	sub, err := c.SubscribeLatest(t.Context(), "sub", "unsub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Call(t.Context(), nil, "barrier"); err != nil { // everything before its answer was taken
+		t.Fatal(err)
+	}
+	<-sent
+	if r, err := sub.Next(t.Context()); err != nil || string(r) != "99" {
+		t.Errorf("got %s, %v", r, err)
+	}
+}
+
 func TestOrphanSubscriptionIsEnded(t *testing.T) {
 	release, ended := make(chan struct{}), make(chan string, 1)
 	c := dial(t, node(t, func(s *session) {
