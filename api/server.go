@@ -124,7 +124,7 @@ func (s *server) guard(f func(http.ResponseWriter, *http.Request) error) http.Ha
 		defer func() {
 			if p := recover(); p != nil {
 				s.log.Error("api: panic", "path", r.URL.Path, "panic", p)
-				s.fail(w, r, errors.New("panic"))
+				s.fail(w, r, &Problem{Status: http.StatusInternalServerError, Detail: "the index cannot be read now"})
 			}
 		}()
 		r = r.WithContext(ctx)
@@ -161,7 +161,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &problem):
 	case errors.As(err, &param):
 		problem = &Problem{Status: http.StatusBadRequest, Detail: param.detail, Parameter: param.name}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		problem = &Problem{Status: http.StatusServiceUnavailable, Detail: "the search takes too long; narrow it"}
 	case r.Context().Err() != nil:
 		return // nobody waits for it any more
