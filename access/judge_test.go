@@ -144,7 +144,7 @@ func TestJudgeAdmitsTheGranted(t *testing.T) {
 			t.Errorf("%+v", pass)
 		}
 		// best, its entries, finalised, its entries; one watch.
-		if n := s.c.count("best", "raw", "finalised", "at", "wait"); n > 4 {
+		if n := s.c.count("best", "raw", "finalised", "wait"); n > 4 {
 			t.Errorf("%d requests", n)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -170,9 +170,9 @@ func TestJudgeAdmitsTheGranted(t *testing.T) {
 		if s.c.watches != 0 || len(s.j.parties) != 0 {
 			t.Errorf("%d watches, %d parties with nobody there", s.c.watches, len(s.j.parties))
 		}
-		before := s.c.count("best", "raw", "finalised", "at", "wait", "probe", "watch")
+		before := s.c.count("best", "raw", "finalised", "wait", "probe", "watch")
 		time.Sleep(24 * time.Hour) // of the bubble's clock
-		if n := s.c.count("best", "raw", "finalised", "at", "wait", "probe", "watch"); n != before {
+		if n := s.c.count("best", "raw", "finalised", "wait", "probe", "watch"); n != before {
 			t.Errorf("%d requests while nobody is there", n-before)
 		}
 	})
@@ -268,14 +268,14 @@ func TestEveryFormOfRevocation(t *testing.T) {
 				}
 				s.grants(true, "a", bob)
 				pass := s.admitted(s.knocks(t.Context(), alice, "a"))
-				requests := s.c.count("best", "raw", "finalised", "at", "wait")
+				requests := s.c.count("best", "raw", "finalised", "wait")
 				before := time.Now()
 				s.does(false, f.call)
 				s.ends(pass, ErrRevoked)
 				if d := time.Since(before); d != 0 {
 					t.Errorf("after %v", d)
 				}
-				if n := s.c.count("best", "raw", "finalised", "at", "wait") - requests; n != 0 {
+				if n := s.c.count("best", "raw", "finalised", "wait") - requests; n != 0 {
 					t.Errorf("%d requests before the end", n)
 				}
 				s.waits(s.knocks(t.Context(), alice, "a"))

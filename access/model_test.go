@@ -187,7 +187,6 @@ type fakeChain struct {
 	mu        sync.Mutex
 	changed   chan struct{} // closed and made anew at each change
 	blocks    []*fakeBlock  // the best chain
-	forks     map[chain.Hash]*fakeBlock
 	finalised int
 	serial    uint64
 	down      error // what every call answers, when set
@@ -206,7 +205,7 @@ type fakeBlock struct {
 }
 
 func newFakeChain(t testing.TB) *fakeChain {
-	c := &fakeChain{t: t, m: meta(t), changed: make(chan struct{}), forks: map[chain.Hash]*fakeBlock{}, requests: map[string]int{}}
+	c := &fakeChain{t: t, m: meta(t), changed: make(chan struct{}), requests: map[string]int{}}
 	c.push(nil, true)
 	return c
 }
@@ -227,7 +226,6 @@ func (c *fakeChain) append(kv map[string][]byte) {
 	b := &fakeBlock{c: c, number: uint32(len(c.blocks)), kv: kv}
 	binary.LittleEndian.PutUint64(b.hash[:], c.serial)
 	c.blocks = append(c.blocks, b)
-	c.forks[b.hash] = b
 }
 
 // reorganise replaces the last n blocks by others with the given states.
@@ -287,15 +285,6 @@ func (c *fakeChain) Finalised(context.Context) (View, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.blocks[c.finalised], c.request("finalised")
-}
-
-func (c *fakeChain) At(_ context.Context, h chain.Hash) (View, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b := c.forks[h]; b != nil {
-		return b, c.request("at")
-	}
-	return nil, errors.New("unknown block")
 }
 
 func (c *fakeChain) WaitFinalised(ctx context.Context, number uint32) (View, error) {
@@ -369,7 +358,7 @@ func (c *fakeChain) WatchStorage(ctx context.Context, keys [][]byte) iter.Seq2[c
 	}
 }
 
-func (b *fakeBlock) Position() (chain.Hash, uint32)                       { return b.hash, b.number }
+func (b *fakeBlock) Number() uint32                                       { return b.number }
 func (b *fakeBlock) Metadata(context.Context) (*metadata.Metadata, error) { return b.c.m, nil }
 
 func (b *fakeBlock) Raw(_ context.Context, keys ...[]byte) ([]chain.KeyValue, error) {

@@ -251,9 +251,9 @@ func (f *following) reconfirm() {
 	case len(hopes) > 0 && f.verdicts == nil:
 		ctx, cancel := context.WithCancel(f.ctx)
 		f.stopConfirm = cancel
-		verdicts, at, facts := make(chan verdict, 1), f.at, f.facts()
+		verdicts, facts := make(chan verdict, 1), f.facts()
 		f.verdicts = verdicts
-		f.tasks.Go(func() { verdicts <- f.confirm(ctx, at, hopes, facts) })
+		f.tasks.Go(func() { verdicts <- f.confirm(ctx, hopes, facts) })
 	}
 }
 
@@ -308,7 +308,6 @@ func (p *party) refresh(ctx context.Context) error {
 		return err
 	}
 	p.best, p.meta = state, m
-	p.at, _ = view.Position()
 	p.track()
 	p.settle(asked)
 	return nil
@@ -379,7 +378,6 @@ func (p *party) settle(when time.Time) {
 // apply takes a change of watched entries in the best chain. What leads to entries unknown so far is read first, since they may
 // give what the change takes away; when they cannot be read, it is gone.
 func (p *party) apply(ctx context.Context, c chain.StorageChange) error {
-	p.at = c.Block
 	var failed error
 	for _, kv := range c.Changes {
 		f, ok := p.keys[string(kv.Key)]
@@ -423,12 +421,12 @@ func (p *party) hopes() (permissions []rbac.ID) {
 	return permissions
 }
 
-// confirm looks for a finalised block that grants any of the permissions, which the best block at grants. It waits for
-// finality as long as it takes.
-func (p *party) confirm(ctx context.Context, at chain.Hash, permissions []rbac.ID, facts []fact) verdict {
+// confirm looks for a finalised block that grants any of the permissions, as the best block does. It looks at each one that
+// becomes final, as long as it takes: which block holds the grant is not known, and a reorganisation may move it.
+func (p *party) confirm(ctx context.Context, permissions []rbac.ID, facts []fact) verdict {
 	view, err := p.j.o.Chain.Finalised(ctx)
 	for err == nil {
-		_, number := view.Position()
+		number := view.Number()
 		if err = p.j.reached(number); err != nil {
 			break
 		}
@@ -439,15 +437,13 @@ func (p *party) confirm(ctx context.Context, at chain.Hash, permissions []rbac.I
 		if slices.ContainsFunc(permissions, func(id rbac.ID) bool { ok, _ := Decide(state, p.account, id); return ok }) {
 			return verdict{state: state, number: number}
 		}
-		var best View
-		if best, err = p.j.o.Chain.At(ctx, at); err != nil { // gone with a reorganisation
-			best, err = p.j.o.Chain.Best(ctx)
-		}
-		if err != nil {
+		// Finality may have gone on by several blocks since.
+		if view, err = p.j.o.Chain.Finalised(ctx); err != nil {
 			break
 		}
-		_, height := best.Position()
-		view, err = p.j.o.Chain.WaitFinalised(ctx, max(height, number+1))
+		if view.Number() <= number {
+			view, err = p.j.o.Chain.WaitFinalised(ctx, number+1)
+		}
 	}
 	return verdict{err: err}
 }

@@ -102,6 +102,9 @@ func (r Relation) String() string {
 	return fmt.Sprintf("relation %d", uint8(r))
 }
 
+// Store returns the name of the storage map that holds the relation.
+func (r Relation) Store() string { return relations[r].store }
+
 // Assignment is one pair of a relation.
 type Assignment struct {
 	Relation     Relation
