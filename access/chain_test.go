@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -301,4 +302,59 @@ func TestJudgeSurvivesDisconnection(t *testing.T) {
 		t.Errorf("reason %v", p.Err())
 	}
 	within(t, o.knock(j, "measurements"), 5*time.Second, "admission to the other stream").Release()
+}
+
+// Five hundred consumers wait; one call of the owner's opens the stream to all of them, another one closes it.
+func TestJudgeFiveHundred(t *testing.T) {
+	const n = 500
+	o := setting(t, devchain.Options{Manual: true})
+	j := o.judge()
+	account := o.owner.Account()
+	id := func(k rbac.Kind) rbac.ID { return access.EntityID(account, o.device, "measurements", k) }
+	submit := func(calls ...metadata.Call) time.Time {
+		t.Helper()
+		if _, err := o.c.Submit(t.Context(), o.owner, chain.BatchAll(calls...), chain.TxOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if _, err := o.dev.NewBlock(1); err != nil {
+			t.Fatal(err)
+		}
+		return began
+	}
+	submit(access.Setup(account, o.device, streams, o.state())...)
+	accounts := make([]key.AccountID, n)
+	var calls []metadata.Call
+	for i := range accounts {
+		accounts[i] = key.AccountID{1, byte(i), byte(i >> 8)}
+		calls = append(calls, rbac.Assign(rbac.Assignment{Relation: rbac.UserGroup, Holder: rbac.UserID(accounts[i]), Held: id(rbac.Group)}))
+	}
+	for c := range slices.Chunk(calls, 100) {
+		submit(c...)
+	}
+	way := rbac.Assignment{Relation: rbac.RolePermission, Holder: id(rbac.Role), Held: id(rbac.Permission)}
+	submit(rbac.Unassign(way))
+	passes := make(chan *access.Pass, n)
+	for _, a := range accounts {
+		go func() {
+			p, err := j.Admit(t.Context(), a, "measurements")
+			if err != nil {
+				t.Error(err)
+			}
+			passes <- p
+		}()
+	}
+	all := make([]*access.Pass, n)
+	began := submit(rbac.Assign(way))
+	for i := range all {
+		if all[i] = within(t, passes, 20*time.Second, "admission"); all[i] == nil {
+			t.FailNow()
+		}
+	}
+	t.Logf("%d admitted %v after the block", n, time.Since(began))
+	began = submit(rbac.Disable(rbac.Group, id(rbac.Group)))
+	for _, p := range all {
+		within(t, p.Done(), 10*time.Second, "revocation")
+	}
+	t.Logf("%d cut %v after the block", n, time.Since(began))
 }
