@@ -10,8 +10,8 @@ func TestRun(t *testing.T) {
 	none := func(string) string { return "" }
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := run(over, []string{"--listen", "127.0.0.1:0"}, none); err == nil || !strings.Contains(err.Error(), "canceled") {
-		t.Errorf("a station that need not start: %v", err)
+	if err := run(over, []string{"--listen", "127.0.0.1:0"}, none); err != nil {
+		t.Errorf("a station that is stopped at once: %v", err)
 	}
 	for want, args := range map[string][]string{
 		"unexpected argument": {"x"},

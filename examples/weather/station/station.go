@@ -18,10 +18,6 @@ import (
 	"regexp"
 	"runtime"
 	"time"
-
-	broker "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/listeners"
-	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // The topics of a station.
@@ -51,12 +47,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("listen for mqtt: %w", err)
 	}
-	b := broker.New(&broker.Options{InlineClient: true, Logger: quiet(o.Log)})
-	if err := serve(b, ln); err != nil {
+	b, err := newBroker(ln, quiet(o.Log))
+	if err != nil {
 		ln.Close()
 		return fmt.Errorf("serve mqtt: %w", err)
 	}
-	defer b.Close()
+	defer b.close()
 	addr := ln.Addr().String()
 	o.Log.Info("weather station is up", "name", o.Name, "mqtt", addr, "interval", o.Interval)
 	if o.Ready != nil {
@@ -76,31 +72,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 }
 
-// everyone is the broker's rule of access: there is none.
-type everyone struct{ broker.HookBase }
-
-func (*everyone) ID() string { return "everyone" }
-
-func (*everyone) Provides(hook byte) bool {
-	return hook == broker.OnConnectAuthenticate || hook == broker.OnACLCheck
-}
-
-func (*everyone) OnConnectAuthenticate(*broker.Client, packets.Packet) bool { return true }
-
-func (*everyone) OnACLCheck(*broker.Client, string, bool) bool { return true }
-
-func serve(b *broker.Server, ln net.Listener) error {
-	if err := b.AddHook(new(everyone), nil); err != nil {
-		return err
-	}
-	if err := b.AddListener(listeners.NewNet("mqtt", ln)); err != nil {
-		return err
-	}
-	return b.Serve()
-}
-
 // publish sends the weather of now and the diagnostics.
-func (o *Options) publish(b *broker.Server, start, now time.Time) error {
+func (o *Options) publish(b *broker, start, now time.Time) error {
 	m := Simulate(o.Seed, now)
 	wind, err := pack(o.Name, now, "wind", "m/s", m.Wind)
 	if err != nil {
@@ -120,7 +93,7 @@ func (o *Options) publish(b *broker.Server, start, now time.Time) error {
 		topic   string
 		payload []byte
 	}{{TopicWind, wind}, {TopicTemperature, temperature}, {TopicDiagnostics, diagnostics}} {
-		if err := b.Publish(p.topic, p.payload, true, 0); err != nil {
+		if err := b.publish(p.topic, p.payload); err != nil {
 			return fmt.Errorf("publish %s: %w", p.topic, err)
 		}
 	}
