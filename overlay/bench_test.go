@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -177,4 +178,94 @@ func BenchmarkFirstByte(b *testing.B) {
 		defer first.Close()
 		benchFirstByte(b, func() (net.Conn, error) { return w.tryDial(patience) })
 	})
+}
+
+// drip sends messages of 200 bytes, each by a write of its own, as a broker's client would.
+var drip = handlerFunc(func(_ context.Context, conn net.Conn, _ Request) error {
+	buf := make([]byte, 200)
+	for {
+		if _, err := conn.Write(buf); err != nil {
+			return nil
+		}
+	}
+})
+
+// BenchmarkMessages has 50 consumers with 2 streams each read small messages as fast as they come.
+func BenchmarkMessages(b *testing.B) {
+	const consumers, streams = 50, 2
+	run := func(b *testing.B, dial func(consumer int) (net.Conn, error)) {
+		var conns []net.Conn
+		for i := range consumers * streams {
+			c, err := dial(i / streams)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			if err := expectErr(c, string(make([]byte, 200))); err != nil {
+				b.Fatal(err)
+			}
+			conns = append(conns, c)
+		}
+		b.ResetTimer()
+		var wg sync.WaitGroup
+		for _, c := range conns {
+			wg.Go(func() {
+				if _, err := io.CopyN(io.Discard, c, int64(200*(b.N/len(conns)+1))); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	}
+	overlay := func(b *testing.B, solo bool) {
+		w := build(b, setup{handler: drip})
+		dialers := make([]*Dialer, consumers)
+		for i := range dialers {
+			dialers[i] = newTestDialer(b, DialerOptions{Account: w.pair, Solo: solo})
+		}
+		run(b, func(i int) (net.Conn, error) { return dialers[i].Dial(b.Context(), w.target, "s") })
+	}
+	b.Run("plain", func(b *testing.B) {
+		dial := plain(b, drip)
+		run(b, func(int) (net.Conn, error) { return dial() })
+	})
+	b.Run("overlay", func(b *testing.B) { overlay(b, false) })
+	b.Run("overlay-solo", func(b *testing.B) { overlay(b, true) })
+}
+
+// BenchmarkDeviceMemory reports what one idle session of a device costs in a process of all ends, half of which is the consumer's.
+func BenchmarkDeviceMemory(b *testing.B) {
+	const sessions = 200
+	for b.Loop() {
+		w := build(b, setup{handler: TCP(service(b))})
+		w.device.knocks.open = true
+		before := heapAndStacks()
+		var conns []net.Conn
+		d := newTestDialer(b, DialerOptions{Account: w.pair, Solo: true})
+		for range sessions {
+			c, err := d.Dial(b.Context(), w.target, "s")
+			if err != nil {
+				b.Fatal(err)
+			}
+			io.WriteString(c, "x") //nolint:errcheck // the read tells
+			if err := expectErr(c, "x"); err != nil {
+				b.Fatal(err)
+			}
+			conns = append(conns, c)
+		}
+		b.ReportMetric(float64(heapAndStacks()-before)/sessions/1024, "KiB/session")
+		for _, c := range conns {
+			c.Close()
+		}
+	}
+}
+
+// heapAndStacks is the live memory after a collection.
+func heapAndStacks() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
 }
