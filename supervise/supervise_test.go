@@ -283,7 +283,7 @@ func TestCrashesLeakNothing(t *testing.T) {
 	if testing.Short() {
 		crashes = 100
 	}
-	p := program("p", "exit:7")
+	p := supervise.Program{Name: "p", Command: []string{"/bin/sh", "-c", "exit 7"}} // starts sooner than this binary
 	p.Policy = supervise.Policy{First: time.Microsecond, Min: time.Microsecond, Max: time.Microsecond}
 	w := run(t, supervise.Options{Programs: []supervise.Program{p}})
 	w.event(supervise.Exited)
