@@ -146,6 +146,17 @@ func peaqHistory(t *testing.T, c *chain.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	attributes := 0
+	for kv, err := range head.Entries(t.Context(), "PeaqDid", "AttributeStore") {
+		if err != nil || kv.Value == nil {
+			t.Fatalf("entries: %x, %v", kv.Key, err)
+		}
+		attributes++
+	}
+	if attributes == 0 {
+		t.Error("no attribute is listed")
+	}
+	t.Logf("%d attributes are listed", attributes)
 	blocks, events, signed := 0, 0, 0
 	for b, err := range c.FollowFinalised(t.Context(), 1) {
 		if err != nil {

@@ -248,18 +248,26 @@ func TestTransactionWhoseNonceWasUsedByAnother(t *testing.T) {
 	n.nonce = 1
 	n.mu.Unlock()
 	refuse(n, 100, `{"code":1010,"message":"Invalid Transaction","data":"Transaction is outdated"}`)
-	for !tx.isStale() {
-		head := n.grow("without it")
-		n.finalise(head)
-		waitFor(t, n, "chain_getBlock", int(head.number)-3)
-	}
-	n.finalise(n.grow("without it"))
-	if _, err := tx.Finalised(within(t)); !errors.Is(err, ErrNonceTaken) {
-		t.Errorf("got %v", err)
+	end := make(chan error, 1)
+	go func() {
+		_, err := tx.Finalised(within(t))
+		end <- err
+	}()
+	for {
+		select {
+		case err := <-end:
+			if !errors.Is(err, ErrNonceTaken) {
+				t.Errorf("got %v", err)
+			}
+			return
+		default:
+			n.finalise(n.grow("without it"))
+			if err := c.Probe(within(t)); err != nil { // paces the blocks
+				t.Fatal(err)
+			}
+		}
 	}
 }
-
-func (t *Tx) isStale() bool { _, stale := t.state(); return stale }
 
 // waitFor waits until a method was called so often.
 func waitFor(t *testing.T, n *fakeNode, method string, least int) {
