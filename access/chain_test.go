@@ -358,3 +358,17 @@ func TestJudgeFiveHundred(t *testing.T) {
 	}
 	t.Logf("%d cut %v after the block", n, time.Since(began))
 }
+
+// BenchmarkAdmit is a whole knock of one who has access, over a WebSocket on loopback: reads, watch, pass and release.
+func BenchmarkAdmit(b *testing.B) {
+	o := setting(b, devchain.Options{})
+	j := o.judge()
+	o.send(o.granting("measurements", o.alice)...)
+	for b.Loop() {
+		p, err := j.Admit(b.Context(), o.alice, "measurements")
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.Release()
+	}
+}
