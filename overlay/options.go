@@ -57,6 +57,9 @@ type DeviceOptions struct {
 	PingTimeout          time.Duration // after which an unanswered ping means a dead relay; 5 s
 	RetryMin, RetryMax   time.Duration // back-off between tries to reach a relay; 200 ms, 30 s
 	DisplacedRetry       time.Duration // back-off after ErrDisplaced; 5 min
+
+	// Displaced is told when another connection registered with the same node key at a relay; it must not block. nil: nobody is.
+	Displaced func(RelayAddr)
 }
 
 // RelayOptions is what a relay needs: its key. Zero limits stand for the defaults named beside them.

@@ -65,6 +65,9 @@ func (g *registration) run(ctx context.Context) {
 		if errors.Is(err, ErrDisplaced) {
 			// Not a reason to fight: whoever came last has it, until an owner looks at the warning.
 			pause = jitter(o.DisplacedRetry)
+			if o.Displaced != nil {
+				o.Displaced(g.addr)
+			}
 		}
 		o.Log.Warn("overlay: relay lost", "relay", g.addr.Host, "err", err, "retry_in", pause.Round(time.Millisecond))
 		g.set(nil, false, err)
@@ -89,7 +92,7 @@ func (g *registration) set(l *clientLink, connected bool, err error) {
 // frozen or gone, and their consumers look for another one.
 func (g *registration) once(ctx context.Context) error {
 	d := g.device
-	link, err := dialLink(ctx, g.addr, d.ident, d.o.Dial)
+	link, err := dialLink(ctx, g.addr, func() (*identity, error) { return d.ident, nil }, d.o.Dial)
 	if err != nil {
 		return err
 	}

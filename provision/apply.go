@@ -28,11 +28,15 @@ func Observe(ctx context.Context, b *chain.Block, m *Manifest, account key.Accou
 		return a, fmt.Errorf("read who wrote the device's document: %w", err)
 	}
 	if m.Owner != nil && *m.Owner != account {
-		a.Vouch, err = access.ReadVouch(ctx, b, *m.Owner, account)
-		return a, err
+		if a.Vouch, err = access.ReadVouch(ctx, b, *m.Owner, account); err != nil {
+			return a, fmt.Errorf("read the owner's vouch: %w", err)
+		}
+		return a, nil
 	}
-	a.Access, err = access.Read(ctx, b, account, account, streamNames(m))
-	return a, err
+	if a.Access, err = access.Read(ctx, b, account, account, streamNames(m)); err != nil {
+		return a, fmt.Errorf("read the streams' roles: %w", err)
+	}
+	return a, nil
 }
 
 func streamNames(m *Manifest) []string {
@@ -56,28 +60,36 @@ func (p *Plan) calls(self *key.Pair) (calls []metadata.Call, raw []byte, err err
 
 // Applied is what came of a plan.
 type Applied struct {
-	Outcome *chain.Outcome
-	Raw     []byte // the document as published; nil when the plan did not publish
+	Outcome *chain.Outcome // nil when there was nothing to do
+	Raw     []byte         // the document as published; nil when the plan did not publish
 	Took    time.Duration
 }
 
-// Apply carries a plan out in one transaction and waits until it is final.
-func Apply(ctx context.Context, client *chain.Client, self *key.Pair, p *Plan) (*Applied, error) {
+// submit sends the transaction that carries a plan out; raw is the document in it, nil when the plan publishes none.
+func submit(ctx context.Context, client *chain.Client, self *key.Pair, p *Plan) (tx *chain.Tx, raw []byte, err error) {
 	calls, raw, err := p.calls(self)
 	if err != nil {
-		return nil, err
-	}
-	if len(calls) == 0 {
-		return &Applied{}, nil
+		return nil, nil, err
 	}
 	call := calls[0]
 	if len(calls) > 1 {
 		call = chain.BatchAll(calls...)
 	}
+	if tx, err = client.Submit(ctx, self, call, chain.TxOptions{}); err != nil {
+		return nil, nil, fmt.Errorf("publish the device's document: %w", err)
+	}
+	return tx, raw, nil
+}
+
+// Apply carries a plan out in one transaction and waits until it is final. An empty plan costs nothing.
+func Apply(ctx context.Context, client *chain.Client, self *key.Pair, p *Plan) (*Applied, error) {
+	if p.Empty() {
+		return &Applied{}, nil
+	}
 	began := time.Now()
-	tx, err := client.Submit(ctx, self, call, chain.TxOptions{})
+	tx, raw, err := submit(ctx, client, self, p)
 	if err != nil {
-		return nil, fmt.Errorf("publish the device's document: %w", err)
+		return nil, err
 	}
 	out, err := tx.Finalised(ctx)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,12 +32,6 @@ type Options struct {
 // a metered link.
 const keepAlive = 4 * time.Minute
 
-// Bounds of the pauses between tries of what can fail for a while.
-const (
-	firstRetry = time.Second
-	lastRetry  = 2 * time.Minute
-)
-
 // Device is a device that runs.
 type Device struct {
 	o       Options
@@ -46,12 +40,8 @@ type Device struct {
 	node    key.NodeKey
 	owner   key.AccountID
 
-	mu         sync.Mutex
-	supervisor *supervise.Supervisor
-	overlay    *overlay.Device
-	sequence   uint64 // of the newest document that this process published
-	raw        []byte
-	heals      []time.Time
+	mu      sync.Mutex
+	overlay *overlay.Device // nil before the chain was reached
 }
 
 // NewDevice prepares a device.
@@ -73,7 +63,20 @@ func NewDevice(o Options) (*Device, error) {
 	if o.Manifest.Owner != nil {
 		d.owner = *o.Manifest.Owner
 	}
-	return d, nil
+	return d, d.check()
+}
+
+// check finds what would fail for ever once the device runs.
+func (d *Device) check() error {
+	if _, err := Desired(d.o.Manifest, d.account, d.node.ID(), ""); err != nil {
+		return fmt.Errorf("describe the device: %w", err)
+	}
+	for _, s := range d.o.Manifest.Streams {
+		if s.PasswordEnv != "" && d.o.Env(s.PasswordEnv) == "" {
+			return fmt.Errorf("stream %s: the environment variable %s, which password_env names, is not set", s.Name, s.PasswordEnv)
+		}
+	}
+	return supervise.Check(d.programs())
 }
 
 // Run runs the device until ctx ends: its programs from the first moment on, and everything else as the chain and the
@@ -84,15 +87,12 @@ func (d *Device) Run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	group, ctx := errgroup.WithContext(ctx)
-	d.supervisor = supervise.New(supervise.Options{Programs: d.programs(), Log: d.log})
-	group.Go(func() error { return d.supervisor.Run(ctx) })
-	group.Go(func() error { return d.online(ctx) })
-	if err := group.Wait(); err != nil && ctx.Err() == nil {
+	group, inner := errgroup.WithContext(ctx)
+	programs := supervise.New(supervise.Options{Programs: d.programs(), Log: d.log})
+	group.Go(func() error { return programs.Run(inner) })
+	group.Go(func() error { return d.online(inner) })
+	if err := group.Wait(); ctx.Err() == nil {
 		return err
-	}
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return cause
 	}
 	return nil
 }
@@ -124,63 +124,66 @@ func (d *Device) online(ctx context.Context) error {
 	d.log.Info(MsgChain, "genesis", client.Genesis().String())
 	judge := access.NewJudge(access.JudgeOptions{Chain: access.OnChain(client), Owner: d.owner, Device: d.account,
 		Streams: d.hasStream, Lease: d.o.Manifest.Lease, Log: d.log})
+	r := &reconciler{manifest: d.o.Manifest, client: client, self: d.o.Key, owner: d.owner, displaced: d.displaced, log: d.log,
+		keeper: keeper{limit: d.o.Manifest.MaxHeals}, wake: make(chan struct{}, 1)}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return judge.Run(ctx) })
-	group.Go(func() error { return d.reconcile(ctx, client) })
 	if len(d.o.Manifest.Relays) > 0 && len(d.o.Manifest.Streams) > 0 {
-		node, err := overlay.NewDevice(overlay.DeviceOptions{Key: d.node, Relays: d.o.Manifest.Relays,
-			Gate: gate{judge, d.log}, Streams: d.handlers(), Log: d.log})
+		node, err := d.join(judge)
 		if err != nil {
-			return fmt.Errorf("join the overlay: %w", err)
+			return err
 		}
-		d.mu.Lock()
-		d.overlay = node
-		d.mu.Unlock()
 		group.Go(func() error { return node.Run(ctx) })
 	}
+	group.Go(func() error { return judge.Run(ctx) })
+	group.Go(func() error { return r.run(ctx) })
 	return group.Wait()
+}
+
+// join makes the device's part in the overlay.
+func (d *Device) join(judge *access.Judge) (*overlay.Device, error) {
+	node, err := overlay.NewDevice(overlay.DeviceOptions{Key: d.node, Relays: d.o.Manifest.Relays, Gate: gate{judge, d.log},
+		Streams: d.handlers(), Log: d.log,
+		Displaced: func(r overlay.RelayAddr) {
+			d.log.Error(MsgConflict, "relay", r.Host, "reason", overlay.ErrDisplaced.Error(), "hint", conflictHint)
+		}})
+	if err != nil {
+		return nil, fmt.Errorf("join the overlay: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.overlay = node
+	return node, nil
+}
+
+// displaced reports whether a relay has another device with this one's key.
+func (d *Device) displaced() bool {
+	d.mu.Lock()
+	node := d.overlay
+	d.mu.Unlock()
+	return node != nil && slices.ContainsFunc(node.Status().Relays, func(r overlay.RelayStatus) bool {
+		return r.Error == overlay.ErrDisplaced.Error()
+	})
 }
 
 // dial tries the endpoints until one answers. A wrong network is tried again too: endpoints can be mended without
 // anybody at the device.
 func (d *Device) dial(ctx context.Context) (*chain.Client, error) {
-	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		client, err := chain.Dial(ctx, chain.Options{Endpoints: d.o.RPC, Cache: d.o.Manifest.State, Log: d.log, KeepAlive: keepAlive, Lean: true})
 		if err == nil {
 			return client, nil
 		}
-		if err := d.pause(ctx, wait, err); err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		wait := vary(retry)
+		d.log.Warn(MsgWaiting, "err", err, "retry", wait.Round(time.Millisecond).String(), "hint", advice(err, d.account))
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
 		}
 	}
-}
-
-// pause reports why there is nothing published yet and waits, with jitter.
-func (d *Device) pause(ctx context.Context, wait time.Duration, why error) error {
-	wait = wait/2 + rand.N(wait)
-	if ctx.Err() == nil {
-		d.log.Warn(MsgWaiting, "err", why, "retry", wait.Round(time.Millisecond).String(), "hint", d.advice(why))
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// advice says what a person can do about an error.
-func (d *Device) advice(err error) string {
-	var poor *chain.ErrCannotPay
-	switch {
-	case errors.As(err, &poor):
-		return fmt.Sprintf("send some PEAQ to %s (on a development chain: iod account faucet %s)", d.account, d.account)
-	case errors.Is(err, chain.ErrWrongNetwork):
-		return "the endpoints in rpc belong to different networks"
-	case errors.Is(err, chain.ErrNonceTaken):
-		return "another program sends transactions with this key; give each device a key of its own"
-	}
-	return "the programs run on; this is tried again"
 }

@@ -1,9 +1,12 @@
 package provision
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
+	"math"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +25,7 @@ type Actual struct {
 	Attribute *did.Attribute
 	Writer    bool         // the device may update and remove its DID's attributes
 	Vouch     string       // the owner's valid vouch; empty: none
+	Floor     uint64       // the highest sequence that a genuine document is known to have had, whatever stands there now
 	Access    access.State // the owner's entities; looked at only when the device is its own owner
 }
 
@@ -45,6 +49,8 @@ type Plan struct {
 	device   document.Device // to be signed, with its sequence
 	standing did.Standing
 	validFor *uint32
+	genuine  bool   // the account itself signed what stands on the chain
+	sequence uint64 // of what stands there, if genuine
 }
 
 // Empty reports whether there is nothing to do.
@@ -76,86 +82,103 @@ func Desired(m *Manifest, account key.AccountID, node key.NodeID, vouch string) 
 	return d.Normal()
 }
 
+// errSequence says that no document can follow the one that stands.
+var errSequence = errors.New("the document on the chain has the highest sequence there is, which none can follow: use a new key for the device")
+
 // MakePlan compares the manifest with the chain. It reads no clock and does nothing.
 func MakePlan(m *Manifest, account key.AccountID, node key.NodeID, actual Actual) (*Plan, error) {
-	want, err := Desired(m, account, node, actual.Vouch)
-	if err != nil {
-		return nil, fmt.Errorf("describe the device: %w", err)
-	}
-	p := &Plan{device: want, standing: did.Standing{Exists: actual.Attribute != nil, Writer: actual.Writer}}
+	p := &Plan{standing: did.Standing{Exists: actual.Attribute != nil, Writer: actual.Writer}}
 	if m.Device.ValidFor > 0 {
 		p.validFor = &m.Device.ValidFor
 	}
-	had, floor := p.compare(want, actual)
-	p.device.Sequence = max(uint64(max(actual.Time.UnixMilli(), 1)), floor+1)
-	if p.Publish {
-		p.Changes = changes(had, want)
+	had := p.read(account, actual.Attribute)
+	want, err := Desired(m, account, node, lasting(had, m.Owner, actual.Vouch))
+	if err != nil {
+		return nil, fmt.Errorf("describe the device: %w", err)
 	}
+	if max(p.sequence, actual.Floor) == math.MaxUint64 {
+		return nil, errSequence
+	}
+	p.device = want
+	p.device.Sequence = max(uint64(max(actual.Time.UnixMilli(), 1)), p.sequence+1, actual.Floor+1)
+	p.compare(had, want, actual)
 	if m.Owner == nil || *m.Owner == account {
-		names := make([]string, len(want.Streams))
-		for i, s := range want.Streams {
-			names[i] = s.Name
-		}
-		p.Setup = access.Setup(account, account, names, actual.Access)
+		p.Setup = access.Setup(account, account, streamNames(m), actual.Access)
 		p.SetupCalls = len(p.Setup)
 	}
 	return p, nil
 }
 
-// compare decides whether to publish and why. It returns the document that counts on the chain now, and its sequence.
-func (p *Plan) compare(want document.Device, actual Actual) (had document.Device, floor uint64) {
-	p.Publish = true
-	if actual.Attribute == nil {
-		p.Reason = "the device has no document on the chain"
-		return had, 0
+// lasting returns the vouch to publish: that of the genuine document if it holds, since a signature can be neither taken back nor
+// improved, whatever strangers do to the attribute under which the owner handed it over; otherwise the one found.
+func lasting(had document.Device, owner *key.AccountID, found string) string {
+	if owner != nil && had.Owner != nil && *had.Owner == *owner && document.VerifyVouch(*owner, had.Account, had.Vouch) {
+		return had.Vouch
 	}
-	got, verdict, err := document.ReadDevice(want.Account, document.DeviceAttribute, actual.Attribute.Value)
+	return found
+}
+
+// read takes in what stands on the chain; what is not the account's own word is a reason to publish, and otherwise ignored.
+func (p *Plan) read(account key.AccountID, a *did.Attribute) (had document.Device) {
+	if a == nil {
+		p.Reason = "the device has no document on the chain"
+		return had
+	}
+	got, verdict, err := document.ReadDevice(account, document.DeviceAttribute, a.Value)
 	switch {
 	case err != nil:
-		p.Reason = fmt.Sprintf("what stands on the chain is no document: %v", err)
-		return had, 0
+		p.Reason = fmt.Sprintf("what stands on the chain is no document of a device: %v", err)
+		return had
 	case verdict.State != document.Verified:
 		p.Reason = fmt.Sprintf("the document on the chain is %s: %s", verdict.State, verdict.Reason)
-		return got, 0 // its sequence is nobody's word
+		return had
 	}
-	normal, err := got.Normal()
-	if err != nil {
-		normal = got
+	p.genuine, p.sequence = true, got.Sequence
+	got.Sequence = 0
+	if normal, err := got.Normal(); err == nil {
+		return normal
 	}
-	normal.Sequence = 0
+	return got
+}
+
+// compare decides whether to publish and why.
+func (p *Plan) compare(had, want document.Device, actual Actual) {
+	p.Publish = true
 	switch {
-	case !same(normal, want):
+	case !p.genuine:
+	case !reflect.DeepEqual(had, want):
 		p.Reason = "the manifest differs from the document on the chain"
+		if had.Vouch == "" && want.Vouch != "" {
+			p.Reason = "the owner vouched for the device"
+		}
 	case actual.Attribute.Expired(actual.Number):
 		p.Reason = fmt.Sprintf("the document's validity ended with block %d", actual.Attribute.Validity)
 	case p.renew(actual):
-		p.Reason = fmt.Sprintf("the document's validity is to end with block %d", actual.Attribute.Validity)
+		p.Reason = fmt.Sprintf("the document's validity is to be renewed; it ends with block %d", actual.Attribute.Validity)
+		if actual.Attribute.Validity == did.Forever {
+			p.Reason = "the document on the chain is valid for ever, and should not be"
+		}
 	default:
 		p.Publish, p.Reason = false, "the document on the chain says what the manifest says"
+		return
 	}
-	return normal, got.Sequence
+	p.Changes = changes(had, want)
 }
 
-// renew reports whether less than a third of the wanted validity is left, or the wanted one is of another kind.
+// renew reports whether less than a third of the wanted validity is left, or more than the whole. It is for attributes that have
+// not expired.
 func (p *Plan) renew(actual Actual) bool {
-	forever := actual.Attribute.Validity == did.Forever
 	if p.validFor == nil {
-		return !forever
+		return actual.Attribute.Validity != did.Forever
 	}
-	return forever || actual.Attribute.Validity-actual.Number < *p.validFor/3
-}
-
-// same compares two normal documents by the bytes that people would see.
-func same(a, b document.Device) bool {
-	x, errX := a.MarshalJSON()
-	y, errY := b.MarshalJSON()
-	return errX == nil && errY == nil && bytes.Equal(x, y)
+	left := actual.Attribute.Validity - actual.Number
+	return left < *p.validFor/3 || left > *p.validFor
 }
 
 // field is one line of a document for people.
 type field struct{ name, value string }
 
-// fields lists what a document says, every field of it, in a fixed order.
+// fields lists what a document says, every field of it but the sequence, in a fixed order.
 func fields(d document.Device) []field {
 	var out []field
 	add := func(name, value string) {
@@ -174,20 +197,42 @@ func fields(d document.Device) []field {
 		add("owner", d.Owner.String())
 		add("owner's vouch", d.Vouch)
 	}
-	add("relays", strings.Join(d.Relays, " "))
-	add("topics", strings.Join(d.Topics, " "))
+	add("relays", texts(d.Relays))
+	add("topics", texts(d.Topics))
 	for _, s := range d.Streams {
 		for _, f := range []field{
 			{"kind", s.Kind}, {"data_type", s.DataType}, {"unit", s.Unit}, {"description", s.Description},
-			{"content_type", s.ContentType}, {"topics", strings.Join(s.Topics, " ")}, {"price", s.Price}, {"period", s.Period},
+			{"content_type", s.ContentType}, {"topics", texts(s.Topics)}, {"price", s.Price}, {"period", s.Period},
 		} {
 			add("stream "+s.Name+" "+f.name, f.value)
 		}
 	}
+	seen := map[string]int{}
 	for _, a := range d.Additional {
-		add("additional "+a.Type, a.Data)
+		name := "additional " + a.Type
+		if seen[name]++; seen[name] > 1 { // others' programs may write a field more than once
+			name += fmt.Sprintf(" (%d)", seen[name])
+		}
+		add(name, a.Data)
 	}
+	var streams []string
+	for _, s := range d.Streams {
+		streams = append(streams, s.Name)
+	}
+	add("streams", texts(streams))
 	return out
+}
+
+// texts shows a list so that no two lists look the same.
+func texts(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = strconv.Quote(s)
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // changes lists the fields in which two documents differ.
