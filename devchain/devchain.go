@@ -9,6 +9,13 @@
 //   - Timestamp.MinimumPeriod is not enforced, so that instant blocks can follow each other at once.
 //   - Weights that the recorded data do not tell are estimates of the same order.
 //
+// With a FinalityLag of 0 a transaction's "finalized" follows its "inBlock" so fast that an application on the polkadot.js API may
+// be told the last one only: wait for either. Without new blocks finality does not move on: an instant chain with a lag
+// needs further transactions, or dev_newBlock.
+//
+// Beside the methods of a Substrate node there are dev_newBlock, dev_setBalance, dev_setStorage, dev_reorg,
+// dev_setFinalityLag, dev_stall and dev_upgrade, as methods of Chain and over RPC, where each takes one object (see devMethods).
+//
 // Browsers may connect from any page (the server sends Access-Control-Allow-Origin: * and accepts every WebSocket origin),
 // as wallets and explorers need it. It holds nobody's secrets, but listen on loopback only.
 package devchain
@@ -31,7 +38,7 @@ type Options struct {
 	Dir         string                     // state on disk; "" keeps it in memory
 	BlockTime   time.Duration              // 0: a block at once when a transaction arrives
 	Manual      bool                       // no blocks but those of NewBlock and the other dev_ calls
-	FinalityLag uint32                     // how many blocks behind the best one finality is; 0: finalised at once
+	FinalityLag uint32                     // how many blocks behind the best one finality is; 0: finalised at once (see below)
 	GenesisHash *[32]byte                  // overrides the hash of block 0
 	SpecVersion uint32                     // 0 means 1
 	TxVersion   uint32                     // 0 means 1
