@@ -44,13 +44,22 @@ type clientLink struct {
 	onProbed func(wire.Probed)
 }
 
-// dialLink reaches a relay and checks its key.
-func dialLink(ctx context.Context, addr RelayAddr, ident *identity, dial DialFunc) (*clientLink, error) {
+// dialLink reaches a relay and checks its key. who is asked for the identity to show while the connection is made.
+func dialLink(ctx context.Context, addr RelayAddr, who func() (*identity, error), dial DialFunc) (*clientLink, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	raw, err := dial(ctx, "tcp", addr.Host)
+	var raw net.Conn
+	var dialErr error
+	var dialling sync.WaitGroup
+	dialling.Go(func() { raw, dialErr = dial(ctx, "tcp", addr.Host) })
+	ident, err := who()
+	dialling.Wait()
+	if dialErr != nil {
+		return nil, fmt.Errorf("relay %s: %w", addr.Host, dialErr)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("relay %s: %w", addr.Host, err)
+		raw.Close()
+		return nil, err
 	}
 	quiet(raw)
 	conn := tls.Client(raw, ident.config(wire.ALPN, &addr.ID))

@@ -271,18 +271,28 @@ func (a *arrival) drop() {
 
 // try knocks over one route and waits for the device at the other end of the data connection.
 func (d *Dialer) try(ctx context.Context, t Target, stream string, r route) outcome {
+	var sealed wire.Knock
+	var sealErr error
+	var sealing sync.WaitGroup
+	sealing.Go(func() { sealed, sealErr = d.seal(t, stream, r) }) // while the link is made
 	link, release, err := d.pool.get(ctx, r[0])
-	if err != nil {
-		return outcome{err: err}
-	}
-	q := wire.Request{Node: d.ident.id, Device: t.Node, Relay: r[len(r)-1].ID, Time: d.o.Now(), Stream: stream}
-	rand.Read(q.Nonce[:]) //nolint:errcheck // never fails
-	sealed, err := q.Seal(d.o.Account)
-	if err != nil {
+	sealing.Wait()
+	if err == nil && sealErr != nil {
 		release()
+		err = sealErr
+	}
+	if err != nil {
 		return outcome{err: err}
 	}
 	p, err := link.connect(ctx, t.Node, r[1:], sealed)
+	if err != nil && link.isGone() && ctx.Err() == nil {
+		// It was an old link to a relay that has restarted since.
+		release()
+		if link, release, err = d.pool.get(ctx, r[0]); err != nil {
+			return outcome{err: err}
+		}
+		p, err = link.connect(ctx, t.Node, r[1:], sealed)
+	}
 	if err != nil {
 		release()
 		return outcome{err: err}
@@ -295,6 +305,13 @@ func (d *Dialer) try(ctx context.Context, t Target, stream string, r route) outc
 	}
 	a.release = release
 	return outcome{arrival: a, reached: true}
+}
+
+// seal makes a knock for one route.
+func (d *Dialer) seal(t Target, stream string, r route) (wire.Knock, error) {
+	q := wire.Request{Node: d.ident.id, Device: t.Node, Relay: r[len(r)-1].ID, Time: d.o.Now(), Stream: stream}
+	rand.Read(q.Nonce[:]) //nolint:errcheck // never fails
+	return q.Seal(d.o.Account)
 }
 
 // await opens the data connection and does the handshake, which lasts until the device comes or the token ends.

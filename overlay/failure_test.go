@@ -244,11 +244,7 @@ func TestDisplaced(t *testing.T) {
 // rawLink connects to a relay as a consumer whose frames the test writes.
 func rawLink(t *testing.T, addr RelayAddr, k key.NodeKey) (*clientLink, chan wire.Frame) {
 	t.Helper()
-	ident, err := newIdentity(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := dialLink(t.Context(), addr, ident, dialNetwork)
+	l, err := dialLink(t.Context(), addr, func() (*identity, error) { return newIdentity(k) }, dialNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,6 @@ var (
 	errReplay    = errors.New("the knock came before")
 	errStream    = errors.New("there is no such stream")
 	errPending   = errors.New("too many knocks are pending")
-	errWithdrawn = errors.New("the consumer went away")
 )
 
 // invitation is a knock that waits to be checked.

@@ -78,6 +78,16 @@ func (l *link) close(err error) {
 	abort(l.raw)
 }
 
+// isGone reports whether the link was closed.
+func (l *link) isGone() bool {
+	select {
+	case <-l.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // reason returns why the link was closed, or nil.
 func (l *link) reason() error {
 	l.mu.Lock()

@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"bufio"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,7 +45,7 @@ var (
 
 // mux is one end of a multiplexed session.
 type mux struct {
-	conn    *tls.Conn
+	conn    io.ReadWriter // TLS over raw
 	raw     net.Conn
 	traffic *traffic
 	watch   *watch
@@ -63,7 +62,7 @@ type mux struct {
 	err     error
 }
 
-func newMux(conn *tls.Conn, raw net.Conn, t *traffic) *mux {
+func newMux(conn io.ReadWriter, raw net.Conn, t *traffic) *mux {
 	m := &mux{
 		conn: conn, raw: raw, traffic: t, streams: make(map[uint32]*muxStream),
 		wake: make(chan struct{}, 1), gone: make(chan struct{}),

@@ -36,6 +36,16 @@ type pooled struct {
 	idle  *time.Timer
 }
 
+// isOver reports whether the link was made and has ended.
+func (l *pooled) isOver() bool {
+	select {
+	case <-l.ready:
+		return l.err != nil || l.link.isGone()
+	default:
+		return false
+	}
+}
+
 func newPool(dial DialFunc, pingTimeout time.Duration) *pool {
 	p := &pool{dial: dial, pingTimeout: pingTimeout, links: make(map[RelayAddr]*pooled)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -64,6 +74,9 @@ func (p *pool) get(ctx context.Context, addr RelayAddr) (*clientLink, func(), er
 		return nil, nil, ErrClosed
 	}
 	l, ok := p.links[addr]
+	if ok && l.isOver() { // and about to be forgotten
+		ok = false
+	}
 	if !ok {
 		l = &pooled{ready: make(chan struct{})}
 		p.links[addr] = l
@@ -92,12 +105,8 @@ func (p *pool) get(ctx context.Context, addr RelayAddr) (*clientLink, func(), er
 // serve makes the link and runs it to its end.
 func (p *pool) serve(addr RelayAddr, l *pooled) {
 	// Consumers and relays are known to a relay by a key that is good for one link only: nobody can tell two links of one node.
-	ident, err := newIdentity(key.NewNodeKey())
-	if err == nil {
-		l.link, err = dialLink(p.ctx, addr, ident, p.dial)
-	}
-	if err != nil {
-		l.err = err
+	l.link, l.err = dialLink(p.ctx, addr, func() (*identity, error) { return newIdentity(key.NewNodeKey()) }, p.dial)
+	if l.err != nil {
 		p.forget(addr, l)
 		close(l.ready)
 		return
