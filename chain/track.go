@@ -227,8 +227,8 @@ func (ch *chase) resend(ctx context.Context, s *session) error {
 // end closes a transaction's case.
 func (ch *chase) end(t *Tx, err error, usedUp bool) {
 	t.acc.done(t.nonce, usedUp)
-	t.fail(err)
 	ch.tr.drop(t)
+	t.fail(err)
 }
 
 // finalised handles a finalised head: what stands in its chain is final, what can no longer get there has failed.
@@ -261,8 +261,8 @@ func (ch *chase) judge(ctx context.Context, s *session, t *Tx, n uint32, hash Ha
 	switch {
 	case p != nil && p.block.Number <= n:
 		t.acc.done(t.nonce, true)
-		t.finish(p)
 		ch.tr.drop(t)
+		t.finish(p)
 	case p != nil:
 	case t.death != 0 && uint64(n)+1 >= t.death && n > t.since:
 		ch.end(t, ErrExpired, false)
