@@ -269,3 +269,81 @@ func heapAndStacks() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc + m.StackInuse)
 }
+
+// BenchmarkRatios alternates between plain TLS and the overlay, so that a busy machine is busy for both, and reports the ratios
+// of the medians: of throughput (at least 0.8 is wanted) and of the first byte, from nothing and over a known relay (at most 3).
+func BenchmarkRatios(b *testing.B) {
+	b.Run("throughput", func(b *testing.B) {
+		w := build(b, setup{handler: flood})
+		base, err := plain(b, flood)()
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer base.Close()
+		solo, shared := w.dial(b), w.dial(b)
+		var times [3][]time.Duration
+		for b.Loop() {
+			for i, c := range []net.Conn{base, solo, shared} {
+				// What the stalled sender had filled on the way is read first: it would be counted as infinitely fast.
+				readAll(b, c, 12<<20)
+				began := time.Now()
+				readAll(b, c, 16<<20)
+				times[i] = append(times[i], time.Since(began))
+			}
+		}
+		b.ReportMetric(16/median(times[0]).Seconds()*1.048576, "plain-MB/s")
+		b.ReportMetric(median(times[0]).Seconds()/median(times[1]).Seconds(), "solo-ratio")
+		b.ReportMetric(median(times[0]).Seconds()/median(times[2]).Seconds(), "mux-ratio")
+	})
+	b.Run("firstbyte", func(b *testing.B) {
+		wide := RelayOptions{KnocksPerConn: 1e6, KnocksPerIP: 1e6, HandshakesPerIP: 1e6}
+		w := build(b, setup{handler: pulse, relay: wide, dialer: func(o *DialerOptions) { o.Solo = true }})
+		w.device.knocks.open = true
+		base := plain(b, pulse)
+		var cold *Dialer
+		dials := []func() (net.Conn, error){
+			base,
+			func() (net.Conn, error) {
+				cold = NewDialer(DialerOptions{Account: w.pair})
+				return cold.Dial(b.Context(), w.target, "s")
+			},
+			func() (net.Conn, error) { return w.tryDial(patience) },
+		}
+		var times [3][]time.Duration
+		for b.Loop() {
+			for i, dial := range dials {
+				began := time.Now()
+				c, err := dial()
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := expectErr(c, "h"); err != nil {
+					b.Fatal(err)
+				}
+				times[i] = append(times[i], time.Since(began))
+				c.Close()
+			}
+			cold.Close()
+		}
+		b.ReportMetric(float64(median(times[0]).Microseconds())/1000, "plain-ms")
+		b.ReportMetric(median(times[1]).Seconds()/median(times[0]).Seconds(), "cold-ratio")
+		b.ReportMetric(median(times[2]).Seconds()/median(times[0]).Seconds(), "known-ratio")
+	})
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+// readAll reads n bytes.
+func readAll(b *testing.B, c net.Conn, n int) {
+	buf := make([]byte, 64<<10)
+	for n > 0 {
+		m, err := c.Read(buf[:min(n, len(buf))])
+		if err != nil {
+			b.Fatal(err)
+		}
+		n -= m
+	}
+}

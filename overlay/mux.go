@@ -190,20 +190,26 @@ func (m *mux) read() error {
 			return errMuxFrame
 		}
 		var body []byte
-		if n > 0 {
+		var whole *[muxBody]byte
+		if n > muxBody/2 {
+			whole = bodies.Get().(*[muxBody]byte)
+			body = whole[:n]
+		} else if n > 0 {
 			body = make([]byte, n)
+		}
+		if n > 0 {
 			if _, err := io.ReadFull(in, body); err != nil {
 				return fmt.Errorf("multiplexed session: %w", err)
 			}
 		}
-		if err := m.frame(kind, id, body); err != nil {
+		if err := m.frame(kind, id, body, whole); err != nil {
 			return err
 		}
 	}
 }
 
 // frame serves one frame. Frames for streams that are gone are answered with nothing: the other end learns from the RESET on its way.
-func (m *mux) frame(kind byte, id uint32, body []byte) error {
+func (m *mux) frame(kind byte, id uint32, body []byte, whole *[muxBody]byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if kind == muxOpen {
@@ -218,7 +224,7 @@ func (m *mux) frame(kind byte, id uint32, body []byte) error {
 	}
 	switch kind {
 	case muxData:
-		return s.received(body)
+		return s.received(body, whole)
 	case muxFin:
 		s.finished()
 	case muxReset:

@@ -169,7 +169,7 @@ func TestMuxBoundsItsMemory(t *testing.T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for range muxBuffered {
-		if err := s.received([]byte{1}); err != nil {
+		if err := s.received([]byte{1}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

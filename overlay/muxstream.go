@@ -14,10 +14,10 @@ type muxStream struct {
 	mux *mux
 	id  uint32
 
-	chunks   [][]byte // received and not yet read
-	buffered int      // bytes in chunks
-	eaten    int      // read by the program and not yet given back to the other end's window
-	eof      bool     // the other end sent FIN
+	chunks   []chunk // received and not yet read
+	buffered int     // bytes in chunks
+	eaten    int     // read by the program and not yet given back to the other end's window
+	eof      bool    // the other end sent FIN
 	readable *sync.Cond
 
 	window int  // bytes that may still be sent
@@ -64,8 +64,17 @@ func (d *deadline) stop() {
 	}
 }
 
+// chunk is received data.
+type chunk struct {
+	rest  []byte
+	whole *[muxBody]byte // what rest is part of, if it comes from the pool
+}
+
+// bodies holds buffers for large frames. Those that end with a stream go to the collector.
+var bodies = sync.Pool{New: func() any { return new([muxBody]byte) }}
+
 // received takes DATA. m.mu is held.
-func (s *muxStream) received(b []byte) error {
+func (s *muxStream) received(b []byte, whole *[muxBody]byte) error {
 	if s.eof || s.buffered+s.eaten+len(b) > muxBuffered {
 		return errMuxFrame
 	}
@@ -73,15 +82,15 @@ func (s *muxStream) received(b []byte) error {
 		return nil
 	}
 	s.buffered += len(b)
-	if len(b) < muxSmall && len(s.chunks) > 0 { // many small frames must not cost many times their size
+	if len(b) >= muxSmall || len(s.chunks) == 0 {
+		s.chunks = append(s.chunks, chunk{rest: b, whole: whole})
+	} else { // many small frames must not cost many times their size
 		last := &s.chunks[len(s.chunks)-1]
-		if cap(*last)-len(*last) < len(b) {
-			s.chunks = append(s.chunks, make([]byte, 0, 4*muxSmall))
+		if last.whole != nil || cap(last.rest)-len(last.rest) < len(b) {
+			s.chunks = append(s.chunks, chunk{rest: make([]byte, 0, 4*muxSmall)})
 			last = &s.chunks[len(s.chunks)-1]
 		}
-		*last = append(*last, b...)
-	} else {
-		s.chunks = append(s.chunks, b)
+		last.rest = append(last.rest, b...)
 	}
 	s.readable.Broadcast()
 	return nil
@@ -142,10 +151,14 @@ func (s *muxStream) Read(p []byte) (int, error) {
 func (s *muxStream) take(p []byte) int {
 	n := 0
 	for n < len(p) && len(s.chunks) > 0 {
-		m := copy(p[n:], s.chunks[0])
+		c := &s.chunks[0]
+		m := copy(p[n:], c.rest)
 		n += m
-		if s.chunks[0] = s.chunks[0][m:]; len(s.chunks[0]) == 0 {
-			s.chunks[0] = nil
+		if c.rest = c.rest[m:]; len(c.rest) == 0 {
+			if c.whole != nil {
+				bodies.Put(c.whole)
+			}
+			*c = chunk{}
 			s.chunks = s.chunks[1:]
 		}
 	}
