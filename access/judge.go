@@ -57,7 +57,8 @@ type Judge struct {
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil before
 	stopped bool            // no party may begin any more
-	wg      sync.WaitGroup  // of parties
+	wg      sync.WaitGroup  // of parties and flights
+	flights map[uint32]*flight
 	parties map[key.AccountID]*party
 	pending int
 	passes  int
@@ -78,7 +79,7 @@ func NewJudge(o JudgeOptions) *Judge {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Judge{o: o, log: o.Log, ready: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1),
-		parties: map[key.AccountID]*party{}}
+		parties: map[key.AccountID]*party{}, flights: map[uint32]*flight{}}
 }
 
 // Run keeps the judge's promises until ctx ends; then all passes end, and it returns nil. It can run once.

@@ -52,7 +52,7 @@ func (s *scene) stop() {
 	synctest.Wait()
 	s.j.mu.Lock()
 	defer s.j.mu.Unlock()
-	if s.j.pending != 0 || s.j.passes != 0 || s.c.watches != 0 {
+	if s.j.pending != 0 || s.j.passes != 0 || s.c.watches != 0 || len(s.j.flights) != 0 {
 		s.t.Errorf("left over: %d pending, %d passes, %d watches", s.j.pending, s.j.passes, s.c.watches)
 	}
 }
@@ -563,7 +563,12 @@ func TestManyAtOnce(t *testing.T) {
 				calls = append(calls, rbac.Assign(a))
 			}
 		}
+		before := s.c.count("wait")
 		s.does(false, calls...)
+		synctest.Wait()
+		if n := s.c.count("wait") - before; n != 1 {
+			t.Errorf("%d waits for finality, want one for all", n)
+		}
 		for i := range accounts {
 			if i%2 == 0 {
 				s.ends(passes[i], ErrRevoked)

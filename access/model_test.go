@@ -288,11 +288,12 @@ func (c *fakeChain) Finalised(context.Context) (View, error) {
 }
 
 func (c *fakeChain) WaitFinalised(ctx context.Context, number uint32) (View, error) {
+	c.set(func() { c.requests["wait"]++ })
 	for {
 		c.mu.Lock()
-		if err := c.request("wait"); err != nil {
-			c.mu.Unlock()
-			return nil, err
+		if c.down != nil {
+			defer c.mu.Unlock()
+			return nil, c.down
 		}
 		if c.finalised >= int(number) {
 			defer c.mu.Unlock()

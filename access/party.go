@@ -442,7 +442,7 @@ func (p *party) confirm(ctx context.Context, permissions []rbac.ID, facts []fact
 			break
 		}
 		if view.Number() <= number {
-			view, err = p.j.o.Chain.WaitFinalised(ctx, number+1)
+			view, err = p.j.waitFinalised(ctx, number+1)
 		}
 	}
 	return verdict{err: err}
@@ -452,17 +452,6 @@ func (p *party) readFinal(ctx context.Context, view View, facts []fact) (State, 
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return p.read(ctx, view, facts)
-}
-
-// reached notes the number of a finalised block, and refuses one below what was seen before.
-func (j *Judge) reached(number uint32) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if number < j.final {
-		return fmt.Errorf("%w: %d after %d", errBehind, number, j.final)
-	}
-	j.final = number
-	return nil
 }
 
 // admit hands out passes to those who wait for what both the finalised and the best block grant.
