@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) relayCommand() *cobra.Command {
-	var listen, advertise, keyFile string
+	var listen, advertise, keyFile, forward string
 	c := &cobra.Command{
 		Use:   "relay",
 		Short: "Run a relay: join devices and consumers that both dial out",
@@ -21,6 +21,10 @@ manifest: tls://host:port/<node id>.`,
 		Example: "  iod relay --listen 0.0.0.0:7777 --advertise relay.example:7777",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			policy, err := forwardPolicy(forward)
+			if err != nil {
+				return err
+			}
 			nk, err := a.relayKey(keyFile)
 			if err != nil {
 				return err
@@ -33,7 +37,7 @@ manifest: tls://host:port/<node id>.`,
 			if advertise == "" {
 				advertise = ln.Addr().String()
 			}
-			r, err := overlay.NewRelay(overlay.RelayOptions{Key: nk, Advertise: advertise, Log: a.serviceLog()})
+			r, err := overlay.NewRelay(overlay.RelayOptions{Key: nk, Advertise: advertise, Forward: policy, Log: a.serviceLog()})
 			if err != nil {
 				return err
 			}
@@ -41,13 +45,28 @@ manifest: tls://host:port/<node id>.`,
 			if err := a.print(map[string]string{"relay": addr.String(), "listen": ln.Addr().String()}, "relay   %s\nlisten  %s\n", addr, ln.Addr()); err != nil {
 				return err
 			}
-			return r.Serve(c.Context(), ln)
+			return stayed(c.Context(), r.Serve(c.Context(), ln))
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:7777", "address to listen on; beyond loopback only if you say so, as 0.0.0.0:7777")
 	c.Flags().StringVar(&advertise, "advertise", "", "host:port under which others reach it; by default the address it listens on")
 	c.Flags().StringVar(&keyFile, "node-key", "relay.key", "file of the relay's key, made when absent; its public half is part of the address")
+	c.Flags().StringVar(&forward, "forward", "public", "other relays that this one reaches for consumers who go --via it: public (those with a public address), any (private networks too), off")
+	complete(c, "forward", "public", "any", "off")
 	return c
+}
+
+// forwardPolicy reads the value of --forward.
+func forwardPolicy(name string) (overlay.ForwardPolicy, error) {
+	switch name {
+	case "public":
+		return overlay.ForwardPublic, nil
+	case "any":
+		return overlay.ForwardAny, nil
+	case "off":
+		return overlay.ForwardOff, nil
+	}
+	return 0, usage(fmt.Errorf("forward %q is none of public, any, off", name))
 }
 
 // relayKey loads or makes the relay's key: an account key of which only the node key is used.
