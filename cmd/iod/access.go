@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,20 +15,12 @@ import (
 	"iod/key"
 	"iod/metadata"
 	"iod/pallet/did"
-	"iod/pallet/rbac"
 )
 
 func (a *app) accessCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "access",
-		Short: "Grant and revoke access to a device's streams, and list who has it",
-		Long: `The owner's commands. They work from anywhere: the running device learns of the change from the chain. Granting also
+	return group("access", "Grant and revoke access to a device's streams, and list who has it", `The owner's commands. They work from anywhere: the running device learns of the change from the chain. Granting also
 sets up what is missing on the chain and vouches for the device, all in one transaction; repeating it changes nothing.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.accessSetup(), a.accessChange("grant"), a.accessChange("revoke"), a.accessList())
-	return c
+		a.accessSetup(), a.accessChange("grant"), a.accessChange("revoke"), a.accessList())
 }
 
 // ownership is a device and its owner's arrangements as of a finalised block.
@@ -60,10 +51,7 @@ func (a *app) ownership(ctx context.Context, client *chain.Client, device, owner
 		return nil, hint(usage(fmt.Errorf("device %s names %s as its owner, not %s", device.DID(), claimed, owner)),
 			"act with the owner's key (--key), or change owner in the device's manifest")
 	}
-	o := &ownership{client: client, block: b, device: dev, owner: owner}
-	for _, s := range dev.Streams {
-		o.streams = append(o.streams, s.Name)
-	}
+	o := &ownership{client: client, block: b, device: dev, streams: streamNames(dev), owner: owner}
 	o.state, err = access.Read(ctx, b, owner, device, o.streams, accounts...)
 	return o, err
 }
@@ -118,7 +106,7 @@ func (a *app) send(ctx context.Context, client *chain.Client, from *key.Pair, ca
 	}
 	out, err := tx.Finalised(ctx)
 	if err != nil {
-		return err
+		return unsettled(tx, err)
 	}
 	v := changeView{true, len(calls), out.Fee.Format(p.TokenDecimals), tx.Hash.String(), out.Block.String(), out.Number}
 	return a.print(v, "%s: finalised in block %d, fee %s %s\n", what, v.Number, v.Fee, p.TokenSymbol)
@@ -240,148 +228,4 @@ func (a *app) revoke(ctx context.Context, o *ownership, owner *key.Pair, stream 
 	}
 	return hint(errors.New("the account still has access by arrangements that iod did not make: "+strings.Join(ways, "; ")),
 		"disable those groups or roles, or take the account out of them, with the tool that made them")
-}
-
-// grantView is one line of `iod access list`.
-type grantView struct {
-	Account string `json:"account"`
-	Stream  string `json:"stream"`
-	By      string `json:"by"`
-}
-
-func (a *app) accessList() *cobra.Command {
-	var device *string
-	var stream string
-	var from uint32
-	var accounts []string
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the accounts that have access to a device's streams",
-		Long: `The chain keeps no list of a group's members, so their names come from the events of finalised blocks since --from;
-whether each has access is then read from the current state. With --account only the given ones are looked at.`,
-		Example: "  iod access list --device did:peaq:5Grw…\n  iod access list --device did:peaq:5Grw… --account 5FHn…",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			id, err := key.ParseAccount(*device)
-			if err != nil {
-				return usage(fmt.Errorf("device: %w", err))
-			}
-			client, err := a.dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			return a.listAccess(c.Context(), client, id, stream, from, accounts)
-		},
-	}
-	device = deviceFlag(c)
-	c.Flags().StringVar(&stream, "stream", "", "only this stream")
-	c.Flags().Uint32Var(&from, "from", 0, "first block whose events are looked at")
-	c.Flags().StringArrayVar(&accounts, "account", nil, "look at this account only; repeatable")
-	return c
-}
-
-func (a *app) listAccess(ctx context.Context, client *chain.Client, device key.AccountID, stream string, from uint32, given []string) error {
-	b, err := client.Finalised(ctx)
-	if err != nil {
-		return err
-	}
-	dev, _, err := readDevice(ctx, b, device)
-	if err != nil {
-		return err
-	}
-	var accounts []key.AccountID
-	for _, s := range given {
-		id, err := key.ParseAccount(s)
-		if err != nil {
-			return usage(fmt.Errorf("account: %w", err))
-		}
-		accounts = append(accounts, id)
-	}
-	if len(given) == 0 {
-		if accounts, err = a.members(ctx, client, ownerOf(dev), from, b.Number); err != nil {
-			return err
-		}
-	}
-	found := 0
-	for some := range slices.Chunk(accounts, 64) {
-		n, err := a.listSome(ctx, b, dev, stream, some)
-		if err != nil {
-			return err
-		}
-		found += n
-	}
-	if found == 0 {
-		a.note("nobody has access (%d accounts looked at, as of block %d)", len(accounts), b.Number)
-	}
-	return nil
-}
-
-// listSome prints which of some accounts have access.
-func (a *app) listSome(ctx context.Context, b *chain.Block, dev document.Device, stream string, accounts []key.AccountID) (found int, err error) {
-	owner := ownerOf(dev)
-	var names []string
-	for _, s := range dev.Streams {
-		names = append(names, s.Name)
-	}
-	state, err := access.Read(ctx, b, owner, dev.Account, names, accounts...)
-	if err != nil {
-		return 0, err
-	}
-	enc := json.NewEncoder(a.out)
-	for _, id := range accounts {
-		for _, name := range names {
-			if stream != "" && name != stream {
-				continue
-			}
-			ok, why := access.Decide(state, id, access.EntityID(owner, dev.Account, name, rbac.Permission))
-			if !ok {
-				continue
-			}
-			found++
-			if a.json() {
-				err = enc.Encode(grantView{id.String(), name, why})
-			} else {
-				_, err = fmt.Fprintf(a.out, "%s  %s\n", id, name)
-			}
-			if err != nil {
-				return found, err
-			}
-		}
-	}
-	return found, nil
-}
-
-// members returns the accounts that an owner ever assigned to a group or role in the blocks from..to.
-func (a *app) members(ctx context.Context, client *chain.Client, owner key.AccountID, from, to uint32) ([]key.AccountID, error) {
-	seen := map[key.AccountID]bool{}
-	var out []key.AccountID
-	for b, err := range client.FollowFinalised(ctx, from) {
-		if err != nil {
-			return nil, err
-		}
-		if b.Number > to {
-			break
-		}
-		raw, err := b.Events(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("events of block %d: %w", b.Number, err)
-		}
-		events, err := rbac.Events(raw)
-		if err != nil {
-			return nil, fmt.Errorf("events of block %d: %w", b.Number, err)
-		}
-		for _, e := range events {
-			user := key.AccountID(e.Assignment.Holder)
-			ofUser := e.Assignment.Relation == rbac.UserGroup || e.Assignment.Relation == rbac.UserRole
-			if e.Verb == rbac.Assigned && e.Owner == owner && ofUser && !seen[user] {
-				seen[user] = true
-				out = append(out, user)
-			}
-		}
-		if b.Number == to {
-			break
-		}
-	}
-	return out, ctx.Err()
 }

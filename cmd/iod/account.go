@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,14 +12,8 @@ import (
 )
 
 func (a *app) accountCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "account",
-		Short: "Show balances, transfer tokens, fund accounts of a development chain",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.accountShow(), a.accountTransfer(), a.accountFaucet())
-	return c
+	return group("account", "Show balances, transfer tokens, fund accounts of a development chain", "",
+		a.accountShow(), a.accountTransfer(), a.accountFaucet())
 }
 
 // accountArg reads an address from the arguments, or takes that of the key.
@@ -137,8 +130,11 @@ func (a *app) transfer(ctx context.Context, cl *chain.Client, from *key.Pair, de
 		return err
 	}
 	a.note("%s %s from %s to %s; fee about %s %s", amount, p.TokenSymbol, from.Account(), dest, fee.Format(p.TokenDecimals), p.TokenSymbol)
+	if err := affordable(ctx, cl, from.Account(), planck, fee, p); err != nil {
+		return err
+	}
 	if dry {
-		return a.print(map[string]string{"fee": fee.Format(p.TokenDecimals)}, "")
+		return a.print(map[string]any{"dry_run": true, "fee": fee.Format(p.TokenDecimals)}, "")
 	}
 	tx, err := cl.Submit(ctx, from, call, chain.TxOptions{})
 	if err != nil {
@@ -146,10 +142,35 @@ func (a *app) transfer(ctx context.Context, cl *chain.Client, from *key.Pair, de
 	}
 	out, err := tx.Finalised(ctx)
 	if err != nil {
-		return err
+		return unsettled(tx, err)
 	}
 	v := txView{tx.Hash.String(), out.Block.String(), out.Number, out.Fee.Format(p.TokenDecimals)}
 	return a.print(v, "finalised in block %d (%s), fee %s %s\n", v.Number, v.Block, v.Fee, p.TokenSymbol)
+}
+
+// affordable refuses a transfer that the account's balance does not cover before anything is signed or paid for.
+func affordable(ctx context.Context, cl *chain.Client, from key.AccountID, amount, fee chain.Planck, p chain.Properties) error {
+	b, err := cl.Best(ctx)
+	if err != nil {
+		return err
+	}
+	bal, err := b.Balance(ctx, from)
+	if err != nil {
+		return err
+	}
+	if bal.Free.Cmp(amount.Add(fee)) >= 0 {
+		return nil
+	}
+	return fmt.Errorf("%w (it has %s %s and needs %s and the fee of %s)", &chain.ErrCannotPay{Account: from},
+		bal.Free.Format(p.TokenDecimals), p.TokenSymbol, amount.Format(p.TokenDecimals), fee.Format(p.TokenDecimals))
+}
+
+// unsettled tells of a transaction that was sent and whose end was not seen.
+func unsettled(tx *chain.Tx, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return hint(err, "transaction %s was sent and may still be included: look before you repeat it", tx.Hash)
+	}
+	return err
 }
 
 func (a *app) accountFaucet() *cobra.Command {
@@ -186,6 +207,3 @@ buy PEAQ and send it to the address that iod key show prints.`,
 	c.Flags().StringVar(&amount, "amount", "100", "how much, in PEAQ")
 	return c
 }
-
-// since rounds a duration for people.
-func since(start time.Time) string { return time.Since(start).Round(time.Millisecond).String() }

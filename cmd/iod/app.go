@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 
 	"iod/chain"
 	"iod/key"
+	"iod/spelling"
 )
 
 const defaultRPC = "ws://127.0.0.1:9944"
@@ -44,7 +46,8 @@ anywhere; the data travels end to end encrypted between public keys, past relays
 		Example:       "  iod demo                       the whole story on this machine\n  iod key new --out device.key   then: iod device init",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Version:       buildVersion().String(),
+		Args:          subcommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return a.checkGlobals()
@@ -56,21 +59,60 @@ anywhere; the data travels end to end encrypted between public keys, past relays
 	f.StringVar(&a.scheme, "scheme", "sr25519", "signature scheme of a secret URI: sr25519, ed25519, ecdsa")
 	f.StringVarP(&a.output, "output", "o", "text", "text or json (one object per line for lists)")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what happens to standard error")
+	complete(root, "output", "text", "json")
+	complete(root, "scheme", "sr25519", "ed25519", "ecdsa")
+	root.SetVersionTemplate("iod {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(a.subcommands()...)
-	root.CompletionOptions.HiddenDefaultCmd = false
 	wrapArgs(root)
 	return root
+}
+
+// complete gives the shell the values of a flag.
+func complete(c *cobra.Command, flag string, values ...string) {
+	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // it fails for unknown flags only
+}
+
+// group makes a command that only holds others.
+func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Long:  long,
+		Args:  subcommand,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(commands...)
+	return c
+}
+
+// subcommand refuses an argument of a command that only holds others: it is a mistaken name of one of them.
+func subcommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	err := usage(fmt.Errorf("unknown command %q of %s", args[0], c.CommandPath()))
+	if near := spelling.Nearest(args[0], slices.Values(names)); near != "" {
+		return hint(err, "did you mean: %s %s", c.CommandPath(), near)
+	}
+	return hint(err, "there are: %s", strings.Join(names, ", "))
 }
 
 // wrapArgs makes every complaint about arguments a usage error.
 func wrapArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
-				return usage(fmt.Errorf("%w\nusage: %s", err, c.UseLine()))
+			err := check(c, args)
+			if err == nil || errors.As(err, new(*fault)) {
+				return err
 			}
-			return nil
+			return hint(usage(err), "usage: %s; help: %s --help", c.UseLine(), c.CommandPath())
 		}
 	}
 	for _, sub := range c.Commands() {
@@ -113,9 +155,10 @@ func (a *app) note(text string, args ...any) {
 	}
 }
 
-// log returns the logger: warnings and errors, everything with -v; JSON lines with -o json.
+// log returns the logger of commands that end by themselves: their errors are told once, at the end, so it is silent
+// but with -v. JSON lines with -o json.
 func (a *app) log() *slog.Logger {
-	level := slog.LevelWarn
+	level := slog.LevelError
 	if a.verbose {
 		level = slog.LevelDebug
 	}
@@ -185,7 +228,19 @@ func (a *app) keyPair(other string) (*key.Pair, error) {
 		return nil, hint(usage(errors.New("no key is given to act as")),
 			"give --key FILE or set IOD_KEY; make a key with: iod key new --out my.key")
 	}
-	return key.Load(source, scheme, a.passphrase)
+	return a.loadKey(source, scheme)
+}
+
+// loadKey loads a key and tells what to do when it cannot be had: that is always the caller's to mend.
+func (a *app) loadKey(source string, scheme key.Scheme) (*key.Pair, error) {
+	p, err := key.Load(source, scheme, a.passphrase)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, hint(usage(err), "make a key with: iod key new --out %s", source)
+	case err != nil:
+		return nil, usage(err)
+	}
+	return p, nil
 }
 
 // passphrase takes the passphrase of an encrypted key file from IOD_PASSPHRASE, else from the terminal.
@@ -226,5 +281,6 @@ func (a *app) subcommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.demoCommand(), a.chainCommand(), a.keyCommand(), a.accountCommand(), a.deviceCommand(), a.didCommand(), a.relayCommand(),
 		a.accessCommand(), a.indexCommand(), a.devicesCommand(), a.connectCommand(), a.subscribeCommand(),
+		a.versionCommand(),
 	}
 }

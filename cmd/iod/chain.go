@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,14 +14,8 @@ import (
 )
 
 func (a *app) chainCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "chain",
-		Short: "Run a development chain, or look at the events of any chain",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.chainDev(), a.chainEvents())
-	return c
+	return group("chain", "Run a development chain, or look at the events of any chain", "",
+		a.chainDev(), a.chainEvents())
 }
 
 func (a *app) chainDev() *cobra.Command {
@@ -55,7 +48,7 @@ it. The accounts //Alice to //Ferdie are endowed. Never expose it: anyone can sp
 			if err := ch.Close(); serveErr == nil {
 				serveErr = err
 			}
-			return serveErr
+			return stayed(c.Context(), serveErr)
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:9944", "address to listen on")
@@ -83,7 +76,11 @@ func (a *app) chainEvents() *cobra.Command {
 				return err
 			}
 			defer cl.Close()
-			return a.printEvents(c.Context(), cl, uint32(from), to)
+			err = a.printEvents(c.Context(), cl, uint32(from), to)
+			if to < 0 {
+				err = stayed(c.Context(), err)
+			}
+			return err
 		},
 	}
 	c.Flags().Int64Var(&from, "from", 0, "first block")
@@ -136,9 +133,4 @@ func eventView(block uint32, e metadata.Event) event {
 		v.Phase = "initialization"
 	}
 	return v
-}
-
-// shortly bounds what must be answered soon.
-func shortly(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, 30*time.Second)
 }

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"github.com/spf13/cobra"
@@ -19,7 +19,8 @@ func (a *app) connectCommand() *cobra.Command {
 		Use:   "connect DID STREAM",
 		Short: "Give a stream of a device a port on this machine",
 		Long: `Listens on a local port; whatever connects to it talks to the stream on the device: an MQTT client, a browser,
-ffplay. The port stays while relays and devices come and go; it ends when access is withdrawn, unless --wait.`,
+ffplay. The port stays while relays and devices come and go; it ends with exit code 3 when access is withdrawn,
+unless --wait. A stream of kind udp gets a UDP port.`,
 		Example: "  iod connect did:peaq:5Grw… measurements --listen 127.0.0.1:1883 --key me.key\n  mosquitto_sub -p 1883 -t 'measurements/#'",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -28,7 +29,7 @@ ffplay. The port stays while relays and devices come and go; it ends when access
 				return err
 			}
 			defer r.close()
-			return a.connect(c.Context(), r, listen, wait)
+			return stayed(c.Context(), a.connect(c.Context(), r, listen, wait))
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "local address")
@@ -38,38 +39,53 @@ ffplay. The port stays while relays and devices come and go; it ends when access
 }
 
 func (a *app) connect(ctx context.Context, r *remote, listen string, wait bool) error {
-	dev, stream, b, err := r.find(ctx)
+	dev, stream, err := r.admissible(ctx, wait)
 	if err != nil {
 		return err
 	}
-	ok, err := r.granted(ctx, b, dev)
-	if err != nil {
-		return err
-	}
-	if !ok && !wait {
-		return r.refusal(dev)
-	}
-	ln, err := net.Listen("tcp", listen)
+	door, err := openDoor(stream.Kind, listen)
 	if err != nil {
 		return hint(fmt.Errorf("connect: %w", err), "choose a free address with --listen HOST:PORT")
 	}
-	defer ln.Close()
-	if err := a.print(map[string]string{"listen": ln.Addr().String(), "kind": stream.Kind, "stream": r.stream},
-		"%s stream %q is at %s\n", stream.Kind, r.stream, ln.Addr()); err != nil {
+	defer door.close()
+	if err := a.print(map[string]string{"listen": door.address, "kind": stream.Kind, "stream": r.stream},
+		"%s stream %q is at %s\n", stream.Kind, r.stream, door.address); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	dial := func(ctx context.Context) (net.Conn, error) {
-		conn, err := r.dial(ctx, wait)
-		if final(err) {
-			cancel(err)
+	return r.whileGranted(ctx, dev, wait, func(ctx context.Context, end context.CancelCauseFunc) error {
+		return door.forward(ctx, func(ctx context.Context) (net.Conn, error) {
+			conn, err := r.dial(ctx, wait, true)
+			if final(err) {
+				end(err)
+			}
+			return conn, err
+		}, r.log)
+	})
+}
+
+// door is the local end of a stream.
+type door struct {
+	address string
+	close   func() error
+	forward func(ctx context.Context, dial func(context.Context) (net.Conn, error), log *slog.Logger) error
+}
+
+// openDoor listens for what a stream of the kind carries: datagrams, or connections.
+func openDoor(kind, listen string) (*door, error) {
+	if kind == "udp" {
+		pc, err := net.ListenPacket("udp", listen)
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		return &door{pc.LocalAddr().String(), pc.Close, func(ctx context.Context, dial func(context.Context) (net.Conn, error), log *slog.Logger) error {
+			return overlay.ForwardUDP(ctx, pc, dial, log)
+		}}, nil
 	}
-	err = overlay.Forward(ctx, ln, dial, r.log)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		return cause
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return &door{ln.Addr().String(), ln.Close, func(ctx context.Context, dial func(context.Context) (net.Conn, error), log *slog.Logger) error {
+		return overlay.Forward(ctx, ln, dial, log)
+	}}, nil
 }

@@ -16,16 +16,9 @@ import (
 )
 
 func (a *app) deviceCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "device",
-		Short: "Publish and run a device by its manifest",
-		Long: `The manifest (device.toml) says what the device is and shares. init writes one; check reads it; plan shows what would
+	return group("device", "Publish and run a device by its manifest", `The manifest (device.toml) says what the device is and shares. init writes one; check reads it; plan shows what would
 change on the chain; run publishes, keeps the owner's programs alive and lets in whom the owner granted access.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.deviceInit(), a.deviceCheck(), a.devicePlan(), a.deviceRun(), a.deviceRemove())
-	return c
+		a.deviceInit(), a.deviceCheck(), a.devicePlan(), a.deviceRun(), a.deviceRemove())
 }
 
 // manifestFlag adds the flag that names the manifest.
@@ -49,7 +42,7 @@ func (a *app) manifest(path string) (*provision.Manifest, error) {
 func (a *app) deviceKey(m *provision.Manifest) (*key.Pair, error) {
 	p, err := a.keyPair(m.Key)
 	if err != nil {
-		return nil, hint(fmt.Errorf("device key: %w", err), "make it with: iod key new --out %s", m.Key)
+		return nil, fmt.Errorf("device: %w", err)
 	}
 	return p, nil
 }
@@ -94,7 +87,7 @@ func (a *app) deviceInit() *cobra.Command {
 // loadOrMakeKey loads a key file, or makes it when there is none.
 func (a *app) loadOrMakeKey(file string) (*key.Pair, error) {
 	if _, err := os.Lstat(file); err == nil {
-		return key.Load(file, key.Sr25519, a.passphrase)
+		return a.loadKey(file, key.Sr25519)
 	}
 	p, _, err := key.Generate(key.Sr25519)
 	if err != nil {
@@ -199,7 +192,7 @@ network is away. Nothing listens on this machine; the device dials its relays.`,
 			if errors.Is(err, provision.ErrRunning) {
 				return hint(err, "stop the other one, or give this one a state directory of its own (state = \"…\" in the manifest)")
 			}
-			return err
+			return stayed(c.Context(), err)
 		},
 	}
 	path = manifestFlag(c)
@@ -209,17 +202,23 @@ network is away. Nothing listens on this machine; the device dials its relays.`,
 func (a *app) deviceRemove() *cobra.Command {
 	var path *string
 	c := &cobra.Command{
-		Use:     "remove",
-		Short:   "Take the device's document off the chain",
+		Use:   "remove",
+		Short: "Take the device's document off the chain",
+		Long: `Stop the device first: one that still runs (iod device run) finds its document gone and publishes it again. Grants stay
+on the chain; the owner takes them back with iod access revoke.`,
 		Example: "  iod device remove -c device.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withDevice(c.Context(), *path, func(_ *provision.Manifest, p *key.Pair, client *chain.Client) error {
 				done, err := provision.Remove(c.Context(), client, p)
+				if errors.Is(err, provision.ErrNothing) {
+					return a.print(map[string]any{"removed": false}, "nothing to remove: the device has no document on the chain\n")
+				}
 				if err != nil {
 					return err
 				}
-				return a.print(map[string]any{"number": done.Outcome.Number, "block": done.Outcome.Block},
+				a.note("if the device still runs somewhere it publishes itself again: stop iod device run there")
+				return a.print(map[string]any{"removed": true, "number": done.Outcome.Number, "block": done.Outcome.Block},
 					"removed: finalised in block %d\n", done.Outcome.Number)
 			})
 		},

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -18,14 +20,8 @@ import (
 const defaultIndex = "http://127.0.0.1:8080"
 
 func (a *app) devicesCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "devices",
-		Short: "Search devices through an index, and verify what it says",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.devicesList(), a.devicesShow())
-	return c
+	return group("devices", "Search devices through an index, and verify what it says", "",
+		a.devicesList(), a.devicesShow())
 }
 
 // indexFlag adds the flag that names the index.
@@ -67,6 +63,7 @@ here; the column "verdict" is what was found.`,
 	f.StringVar(&q.Text, "text", "", "words to look for")
 	f.StringVar(&q.DataType, "data-type", "", "type of data, as wind_speed")
 	f.StringVar(&q.Kind, "kind", "", "kind of stream: mqtt, http, rtsp, tcp, udp")
+	complete(c, "kind", "mqtt", "http", "rtsp", "tcp", "udp")
 	f.StringVar(&q.Unit, "unit", "", "unit, as m/s")
 	f.StringVar(&q.MinPrice, "min-price", "", "least price in PEAQ")
 	f.StringVar(&q.MaxPrice, "max-price", "", "highest price in PEAQ")
@@ -163,7 +160,10 @@ func clip(s string, n int) string {
 
 // indexError adds what to do when the index does not answer.
 func (a *app) indexError(err error) error {
-	return hint(err, "is an index running there? start one with: iod index; name another with --index URL")
+	if errors.As(err, new(*api.Problem)) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return hint(unreachable(err), "is an index running there? start one with: iod index; name another with --index URL or IOD_INDEX")
 }
 
 func (a *app) devicesShow() *cobra.Command {

@@ -14,14 +14,8 @@ import (
 )
 
 func (a *app) didCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "did",
-		Short: "Look at documents on the chain",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.didShow())
-	return c
+	return group("did", "Look at documents on the chain", "",
+		a.didShow())
 }
 
 // documentView is what `iod did show` tells of a document.

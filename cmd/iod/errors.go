@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"iod/api"
 	"iod/chain"
 	"iod/key"
 	"iod/overlay"
@@ -74,12 +76,23 @@ func diagnose(err error) (code int, hints []string) {
 	return code, hints
 }
 
-// report tells the user of err and returns the exit code.
+// stayed is how a command that stays until it is stopped ends: to be stopped is what it waits for.
+func stayed(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// report tells the user of err and returns the exit code. A command that did not get to its end has failed.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
-	if err == nil || (ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+	if err == nil {
 		return exitDone
 	}
 	code, hints := diagnose(err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err, code = errors.New("interrupted"), exitFailed
+	}
 	if a.json() {
 		line := map[string]any{"error": err.Error(), "code": code}
 		if len(hints) > 0 {
@@ -102,6 +115,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 func known(err error) (code int, next string) {
 	var poor *chain.ErrCannotPay
 	var endpoint *chain.EndpointError
+	var problem *api.Problem
 	switch {
 	case errors.As(err, &poor):
 		return exitFailed, fmt.Sprintf("the account has too little for the fee: send some PEAQ to %s (development chain: iod account faucet %s)", poor.Account, poor.Account)
@@ -110,7 +124,13 @@ func known(err error) (code int, next string) {
 	case errors.Is(err, chain.ErrNonceTaken):
 		return exitFailed, "something else sends transactions with this key; repeat the command, or use a key of its own"
 	case errors.Is(err, key.ErrPassphrase):
-		return exitUsage, "check the passphrase"
+		return exitUsage, "check the passphrase (IOD_PASSPHRASE goes before the question on the terminal)"
+	case errors.Is(err, chain.ErrAmount):
+		return exitUsage, "write an amount as 1.5: digits, with a dot before at most as many decimals as the token has"
+	case errors.As(err, &problem) && problem.Status == http.StatusNotFound:
+		return exitFailed, "the index knows no such device; look on the chain itself with: iod did show DID"
+	case errors.As(err, &problem) && problem.Status < 500:
+		return exitUsage, "mend the search; see: iod devices list --help"
 	case errors.Is(err, overlay.ErrUnreachable):
 		return exitUnreachable, "check this machine's network; the device's relays may be down"
 	case errors.Is(err, overlay.ErrSilent):

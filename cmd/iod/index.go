@@ -35,7 +35,7 @@ believes a document that does not prove itself; those are set aside and shown at
 				first := uint32(from)
 				o.From = &first
 			}
-			return a.index(c.Context(), o, database, listen)
+			return stayed(c.Context(), a.index(c.Context(), o, database, listen))
 		},
 	}
 	c.Flags().StringVar(&database, "database", "iod.db", "file of the SQLite database")

@@ -48,16 +48,9 @@ func (a *app) printKey(v keyView) error {
 }
 
 func (a *app) keyCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "key",
-		Short: "Make, show and import keys",
-		Long: `A key is an account on the chain. Key files have mode 0600 and the JSON format of the polkadot.js wallet,
+	return group("key", "Make, show and import keys", `A key is an account on the chain. Key files have mode 0600 and the JSON format of the polkadot.js wallet,
 so that either opens the other's; they are encrypted when a passphrase is given.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.keyNew(), a.keyShow(), a.keyImport())
-	return c
+		a.keyNew(), a.keyShow(), a.keyImport())
 }
 
 func (a *app) keyNew() *cobra.Command {
@@ -184,10 +177,7 @@ func (a *app) importedPair(from string) (*key.Pair, error) {
 		return nil, err
 	}
 	if from != "" {
-		if _, err := os.Stat(from); err != nil {
-			return nil, usage(fmt.Errorf("import key: %w", err))
-		}
-		return key.Load(from, scheme, a.passphrase)
+		return a.loadWallet(from, scheme)
 	}
 	line, err := bufio.NewReader(io.LimitReader(a.in, 4096)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -197,5 +187,17 @@ func (a *app) importedPair(from string) (*key.Pair, error) {
 	if uri == "" {
 		return nil, hint(usage(errors.New("import key: standard input is empty")), "pipe a phrase or secret URI in, or use --from FILE")
 	}
-	return key.FromURI(scheme, uri)
+	p, err := key.FromURI(scheme, uri)
+	if err != nil {
+		return nil, usage(fmt.Errorf("import key: %w", err))
+	}
+	return p, nil
+}
+
+// loadWallet reads a wallet's file. A name that is no file is not taken for a secret.
+func (a *app) loadWallet(file string, scheme key.Scheme) (*key.Pair, error) {
+	if _, err := os.Stat(file); err != nil {
+		return nil, usage(fmt.Errorf("import key: %w", err))
+	}
+	return a.loadKey(file, scheme)
 }

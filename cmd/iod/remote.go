@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"iod/access"
 	"iod/chain"
@@ -103,15 +105,27 @@ func (r *remote) find(ctx context.Context) (document.Device, document.Stream, *c
 	if err != nil {
 		return dev, document.Stream{}, b, err
 	}
-	i := slices.IndexFunc(dev.Streams, func(s document.Stream) bool { return s.Name == r.stream })
-	if i < 0 {
-		names := make([]string, len(dev.Streams))
-		for j, s := range dev.Streams {
-			names[j] = s.Name
+	stream, err := streamOf(dev, r.stream)
+	return dev, stream, b, err
+}
+
+// streamOf returns the stream of that name.
+func streamOf(dev document.Device, name string) (document.Stream, error) {
+	for _, s := range dev.Streams {
+		if s.Name == name {
+			return s, nil
 		}
-		return dev, document.Stream{}, b, usage(fmt.Errorf("device %s has no stream %q; it offers: %q", r.device.DID(), r.stream, names))
 	}
-	return dev, dev.Streams[i], b, nil
+	return document.Stream{}, hint(usage(fmt.Errorf("device %s has no stream %q", dev.Account.DID(), name)),
+		"it offers: %s", printable(strings.Join(streamNames(dev), ", ")))
+}
+
+func streamNames(dev document.Device) []string {
+	names := make([]string, len(dev.Streams))
+	for i, s := range dev.Streams {
+		names[i] = s.Name
+	}
+	return names
 }
 
 // ownerOf is the account whose entities decide on the device's streams.
@@ -140,31 +154,99 @@ func (r *remote) refusal(dev document.Device) error {
 		ownerOf(dev), r.device.DID(), r.stream, r.self.Account())
 }
 
+// admissible finds the stream and checks that the chain grants it, unless the caller waits for a grant.
+func (r *remote) admissible(ctx context.Context, wait bool) (document.Device, document.Stream, error) {
+	dev, stream, b, err := r.find(ctx)
+	if err != nil {
+		return dev, stream, err
+	}
+	ok, err := r.granted(ctx, b, dev)
+	if err == nil && !ok && !wait {
+		err = r.refusal(dev)
+	}
+	return dev, stream, err
+}
+
+// whileGranted runs f. Its context ends, and with it f, when the chain takes the grant back; that refusal is then the error.
+// f may end it too, with a cause of its own. Who waits for grants waits for the next one instead.
+func (r *remote) whileGranted(ctx context.Context, dev document.Device, wait bool, f func(context.Context, context.CancelCauseFunc) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	if !wait {
+		judge := access.NewJudge(access.JudgeOptions{Chain: access.OnChain(r.chain), Owner: ownerOf(dev), Device: r.device})
+		watch.Go(func() { _ = judge.Run(ctx) }) // it ends with ctx only
+		watch.Go(func() {
+			if r.withdrawn(ctx, judge) {
+				cancel(r.refusal(dev))
+			}
+		})
+	}
+	err := f(ctx, cancel)
+	if cause := context.Cause(ctx); final(cause) {
+		return cause
+	}
+	return err
+}
+
+// withdrawn waits until the grant is taken back, or ctx ends. That no chain endpoint answers says nothing: the device decides.
+func (r *remote) withdrawn(ctx context.Context, judge *access.Judge) bool {
+	for {
+		pass, err := judge.Admit(ctx, r.self.Account(), r.stream)
+		if err != nil {
+			return false
+		}
+		select {
+		case <-pass.Done():
+			if errors.Is(pass.Err(), access.ErrRevoked) {
+				return true
+			}
+		case <-ctx.Done():
+		}
+		pass.Release()
+		if ctx.Err() != nil {
+			return false
+		}
+	}
+}
+
+// answerTime is how long a device that was never heard of may take to answer.
+const answerTime = 30 * time.Second
+
 // dial reads the document anew, so that a device that moved to other relays is found, and joins the stream. Without
-// wait a missing grant is a refusal at once; with it the knock stays until the owner grants.
-func (r *remote) dial(ctx context.Context, wait bool) (net.Conn, error) {
+// wait a missing grant is a refusal at once, and silence of a device that never answered before ends the call after
+// answerTime; with it the knock stays until the owner grants.
+func (r *remote) dial(ctx context.Context, wait, known bool) (net.Conn, error) {
 	dev, _, b, err := r.find(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ok, err := r.granted(ctx, b, dev)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if !ok && !wait {
+	case !ok && !wait:
 		return nil, r.refusal(dev)
-	}
-	if !ok {
+	case !ok:
 		r.log.Info("waiting", "for", "a grant by "+ownerOf(dev).String(), "stream", r.stream)
 	}
 	relays, err := parseRelays(dev.Relays)
 	if err != nil {
 		return nil, fmt.Errorf("document of %s: %w", r.device.DID(), err)
 	}
-	conn, err := r.dialer.Dial(ctx, overlay.Target{Node: dev.Node, Relays: relays}, r.stream)
-	if errors.Is(err, overlay.ErrSilent) {
-		return nil, hint(unreachable(fmt.Errorf("stream %q of %s: %w", r.stream, r.device.DID(), err)),
-			"the chain grants access, so the device is probably off or has lost its network")
+	if !wait && !known {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, answerTime)
+		defer cancel()
 	}
-	return conn, err
+	conn, err := r.dialer.Dial(ctx, overlay.Target{Node: dev.Node, Relays: relays}, r.stream)
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, overlay.ErrSilent) && ok:
+		err = hint(unreachable(fmt.Errorf("stream %q of %s: %w", r.stream, r.device.DID(), overlay.ErrSilent)),
+			"the chain grants access, so the device is probably off or has lost its network; with --wait this command waits for it")
+	}
+	return nil, err
 }

@@ -4,54 +4,55 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"sync"
+	"net"
+	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/eclipse/paho.golang/paho"
 	"github.com/spf13/cobra"
 
+	"iod/document"
 	"iod/mqtt"
+	"iod/overlay"
 )
 
 func (a *app) subscribeCommand() *cobra.Command {
-	var via, topics []string
-	var wait bool
-	var qos uint8
+	s := subscription{level: 5}
+	var via []string
 	var count int
 	c := &cobra.Command{
 		Use:   "subscribe DID STREAM",
 		Short: "Print the messages of an MQTT stream, one JSON object a line",
 		Long: `Prints {"topic", "payload", "qos", "retained", "received"} for each message: the payload as it is where it is JSON, as a
-string where it is text, else as {"base64": …}. It reconnects by itself; it ends with exit code 3 when access is
-withdrawn, unless --wait.`,
+string where it is text, else as {"base64": …}. Once it was connected it reconnects by itself; it ends with exit code
+3 when access is withdrawn, unless --wait.`,
 		Example: "  iod subscribe did:peaq:5Grw… measurements --key me.key | jq .payload",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			for _, t := range topics {
-				if err := mqtt.ValidFilter(t); err != nil {
-					return usage(err)
-				}
-			}
-			if qos > 2 {
-				return usage(fmt.Errorf("qos %d is none of 0, 1, 2", qos))
+			if err := s.check(count); err != nil {
+				return err
 			}
 			r, err := a.remote(c.Context(), args[0], args[1], via)
 			if err != nil {
 				return err
 			}
 			defer r.close()
-			s := &subscription{r: r, topics: topics, wait: wait, qos: qos, left: count, out: a.out}
-			return s.run(c.Context())
+			s.r, s.left, s.out = r, count, a.out
+			err = s.run(c.Context())
+			if count == 0 {
+				err = stayed(c.Context(), err)
+			}
+			return err
 		},
 	}
-	c.Flags().StringArrayVar(&topics, "topic", nil, "topic filter within the stream's; repeatable (default: all of the stream's)")
-	c.Flags().StringArrayVar(&via, "via", nil, "relay of your own to go through; repeatable")
-	c.Flags().BoolVar(&wait, "wait", false, "wait for a grant instead of being refused")
-	c.Flags().Uint8Var(&qos, "qos", 0, "quality of service to ask for: 0, 1, 2")
+	c.Flags().StringArrayVar(&s.topics, "topic", nil, "topic filter within the stream's; repeatable (default: all of the stream's)")
+	c.Flags().StringArrayVar(&via, "via", nil, "relay of your own to go through, tls://host:port/<node id>; repeatable")
+	c.Flags().BoolVar(&s.wait, "wait", false, "wait for a grant, and for the device, instead of ending")
+	c.Flags().Uint8Var(&s.qos, "qos", 0, "quality of service to ask for: 0, 1, 2")
 	c.Flags().IntVar(&count, "count", 0, "end after so many messages; 0: never")
 	return c
 }
@@ -62,13 +63,11 @@ type subscription struct {
 	topics []string
 	wait   bool
 	qos    uint8
+	level  byte // MQTT protocol level to try next
 
-	mu      sync.Mutex
-	out     io.Writer
-	left    int // messages until the end; 0: no end
-	ended   bool
-	enough  context.CancelFunc
-	failure error // of writing
+	out    io.Writer
+	left   int  // messages until the end; 0: no end
+	joined bool // the device let it in once
 }
 
 const (
@@ -76,11 +75,26 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-func (s *subscription) run(ctx context.Context) error {
-	dev, stream, _, err := s.r.find(ctx)
-	if err != nil {
-		return err
+// errEnough ends a subscription that printed as many messages as it should.
+var errEnough = errors.New("enough messages")
+
+func (s *subscription) check(count int) error {
+	for _, t := range s.topics {
+		if err := mqtt.ValidFilter(t); err != nil {
+			return usage(fmt.Errorf("topic: %w", err))
+		}
 	}
+	switch {
+	case s.qos > 2:
+		return usage(fmt.Errorf("qos %d is none of 0, 1, 2", s.qos))
+	case count < 0:
+		return usage(fmt.Errorf("count %d is negative", count))
+	}
+	return nil
+}
+
+// choose takes the stream's own topics, or checks those given against them.
+func (s *subscription) choose(dev document.Device, stream document.Stream) error {
 	if stream.Kind != "mqtt" {
 		return hint(usage(fmt.Errorf("stream %q of %s is of kind %s, not mqtt", stream.Name, dev.Account.DID(), stream.Kind)),
 			"use: iod connect %s %s", dev.Account.DID(), stream.Name)
@@ -88,19 +102,54 @@ func (s *subscription) run(ctx context.Context) error {
 	if len(s.topics) == 0 {
 		s.topics = stream.Topics
 	}
-	ctx, s.enough = context.WithCancel(ctx)
-	defer s.enough()
+	for _, t := range s.topics {
+		if !mqtt.Allowed(t, stream.Topics) {
+			return s.outside(t, stream.Topics)
+		}
+	}
+	return nil
+}
+
+// outside is the refusal of a topic that the stream does not share.
+func (s *subscription) outside(topic string, shared []string) error {
+	return hint(refused(fmt.Errorf("topic filter %q is outside what stream %q shares", topic, s.r.stream)),
+		"it shares: %s", strings.Join(shared, "  "))
+}
+
+func (s *subscription) run(ctx context.Context) error {
+	dev, stream, err := s.r.admissible(ctx, s.wait)
+	if err != nil {
+		return err
+	}
+	if err := s.choose(dev, stream); err != nil {
+		return err
+	}
+	err = s.r.whileGranted(ctx, dev, s.wait, func(ctx context.Context, _ context.CancelCauseFunc) error {
+		return s.keep(ctx)
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// keep connects again and again until ctx ends or there is no point.
+func (s *subscription) keep(ctx context.Context) error {
+	patience := time.Now().Add(answerTime) // with a device that was never joined: its broker may just be starting
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		begin := time.Now()
 		err := s.session(ctx)
-		if s.done() {
-			return s.failure
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if final(err) {
+		switch {
+		case errors.Is(err, errEnough), errors.As(err, new(*outputError)), final(err):
 			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case s.joined || s.wait:
+		case errors.Is(err, overlay.ErrSilent), errors.Is(err, overlay.ErrUnreachable), begin.After(patience):
+			return unreachable(err)
+		}
+		if errors.As(err, new(*versionError)) {
+			s.level = 9 - s.level // a broker that knows one version only may say so, or just hang up
 		}
 		if time.Since(begin) > lastRetry {
 			retry = firstRetry
@@ -124,77 +173,45 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (s *subscription) done() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ended
-}
-
 // session connects once and prints until the connection ends.
 func (s *subscription) session(ctx context.Context) error {
-	conn, err := s.r.dial(ctx, s.wait)
+	conn, err := s.r.dial(ctx, s.wait, s.joined)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	over := make(chan error, 2)
-	end := func(err error) {
-		select {
-		case over <- err:
-		default:
-		}
+	err = s.converse(ctx, conn)
+	if s.joined {
+		s.r.log.Info("disconnected", "stream", s.r.stream, "reason", err)
 	}
-	client := paho.NewClient(paho.ClientConfig{
-		Conn:              conn,
-		OnPublishReceived: []func(paho.PublishReceived) (bool, error){s.received},
-		OnClientError:     end,
-		OnServerDisconnect: func(d *paho.Disconnect) {
-			end(fmt.Errorf("the device ended the MQTT session with reason code 0x%02x", d.ReasonCode))
-		},
-	})
-	if err := s.subscribe(ctx, client); err != nil {
-		return err
-	}
-	s.r.log.Info("connected", "stream", s.r.stream, "topics", s.topics)
-	select {
-	case err = <-over:
-	case <-ctx.Done():
-		err = ctx.Err()
-		_ = client.Disconnect(&paho.Disconnect{ReasonCode: 0})
-	}
-	conn.Close()
-	<-client.Done()
-	s.r.log.Info("disconnected", "stream", s.r.stream, "reason", err)
 	return err
 }
 
-// subscribe opens the MQTT session. Each topic filter that is refused is named.
-func (s *subscription) subscribe(ctx context.Context, client *paho.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	ack, err := client.Connect(ctx, &paho.Connect{CleanStart: true, KeepAlive: 60, ClientID: ""})
-	if err != nil {
-		return fmt.Errorf("mqtt connect: %w", err)
+// converse speaks MQTT over conn until it ends, or ctx does.
+func (s *subscription) converse(ctx context.Context, conn net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	m := newMQTTReader(conn, s.level)
+	if err := m.connect(); err != nil {
+		return err
 	}
-	if ack.ReasonCode >= 0x80 {
-		return fmt.Errorf("mqtt connect: refused with reason code 0x%02x", ack.ReasonCode)
+	var outside *filterError
+	switch err := m.subscribe(s.topics, s.qos, s.print); {
+	case errors.As(err, &outside):
+		return hint(refused(fmt.Errorf("stream %q: %w", s.r.stream, err)), "see the stream's topics with: iod did show %s", s.r.device.DID())
+	case err != nil:
+		return err
 	}
-	sub := &paho.Subscribe{}
-	for _, t := range s.topics {
-		sub.Subscriptions = append(sub.Subscriptions, paho.SubscribeOptions{Topic: t, QoS: s.qos})
+	s.joined = true
+	s.r.log.Info("connected", "stream", s.r.stream, "topics", s.topics)
+	err := m.receive(s.print)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	suback, err := client.Subscribe(ctx, sub)
-	if suback != nil {
-		for i, code := range suback.Reasons {
-			if code >= 0x80 && i < len(s.topics) {
-				return refused(fmt.Errorf("topic filter %q is not shared by stream %q (reason code 0x%02x)", s.topics[i], s.r.stream, code))
-			}
-		}
+	if errors.Is(err, errEnough) {
+		m.disconnect()
 	}
-	if err != nil {
-		return fmt.Errorf("mqtt subscribe: %w", err)
-	}
-	return nil
+	return err
 }
 
 // message is one line of output.
@@ -206,31 +223,31 @@ type message struct {
 	Received time.Time       `json:"received"`
 }
 
-func (s *subscription) received(p paho.PublishReceived) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return true, nil
+// outputError is a failure to write a message.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return "write a message: " + e.err.Error() }
+func (e *outputError) Unwrap() error { return e.err }
+
+func (s *subscription) print(p publication) error {
+	enc := json.NewEncoder(s.out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(message{p.topic, payloadJSON(p.payload), p.qos, p.retained, time.Now().UTC()}); err != nil {
+		return &outputError{err}
 	}
-	m := message{p.Packet.Topic, payloadJSON(p.Packet.Payload), p.Packet.QoS, p.Packet.Retain, time.Now().UTC()}
-	if s.failure = json.NewEncoder(s.out).Encode(m); s.failure == nil && s.left != 1 {
-		if s.left > 1 {
-			s.left--
-		}
-		return true, nil
+	if s.left--; s.left == 0 {
+		return errEnough
 	}
-	s.ended = true
-	s.enough()
-	return true, nil
+	return nil
 }
 
 // payloadJSON shows a payload as JSON: itself, a string, or its base64.
 func payloadJSON(b []byte) json.RawMessage {
-	if json.Valid(b) {
-		return b
-	}
 	var v any = map[string]string{"base64": base64.StdEncoding.EncodeToString(b)}
 	if utf8.Valid(b) {
+		if json.Valid(b) {
+			return b
+		}
 		v = string(b)
 	}
 	out, _ := json.Marshal(v) // strings and maps of strings always encode
