@@ -65,23 +65,35 @@ func (r *Relay) forwardDial() DialFunc {
 	return d.DialContext
 }
 
-// onUpstream routes the answers to probes that come back over a link to another relay.
+// onUpstream routes what comes back over a link to another relay: the answers to probes, and cuts.
 func (r *Relay) onUpstream(l *clientLink) {
 	l.onProbed = func(f wire.Probed) {
-		var from *client
-		var id uint32
-		r.mu.Lock()
-		for _, p := range r.pairs { // probes are rare: one per silent session
-			if p.up == l && uint64(p.upID) == f.Session {
-				from, id = p.from, p.id
-				break
-			}
-		}
-		r.mu.Unlock()
-		if from != nil {
-			from.send(wire.Probed{Session: uint64(id), Seq: f.Seq, Alive: f.Alive}) //nolint:errcheck // the asker may be gone
+		if p, from := r.upstreamPair(l, f.Session); from != nil {
+			from.send(wire.Probed{Session: uint64(p.id), Seq: f.Seq, Alive: f.Alive}) //nolint:errcheck // the asker may be gone
 		}
 	}
+	l.onFrame = func(f wire.Frame) error {
+		c, ok := f.(wire.Cancel)
+		if !ok {
+			return fmt.Errorf("relay %s: unexpected frame %T", l.addr.Host, f)
+		}
+		if p, _ := r.upstreamPair(l, c.Session); p != nil {
+			r.cut(p)
+		}
+		return nil
+	}
+}
+
+// upstreamPair finds the pair of a CONNECT that this relay sent on, and who asked for it. Both uses are rare, so a walk will do.
+func (r *Relay) upstreamPair(l *clientLink, session uint64) (*pair, *client) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.pairs {
+		if p.up == l && uint64(p.upID) == session {
+			return p, p.from
+		}
+	}
+	return nil, nil
 }
 
 // forward brings a knock to another relay and lends it the data connection. To the consumer any failure is silence.

@@ -207,3 +207,14 @@ func (d *Device) cutRelay(relay key.NodeID, err error) {
 		}
 	}
 }
+
+// tell sends a frame to a relay, if there is a link to it.
+func (d *Device) tell(relay key.NodeID, f wire.Frame) {
+	for _, g := range d.relays {
+		g.mu.Lock()
+		if g.addr.ID == relay && g.link != nil && g.connected {
+			g.link.send(f) //nolint:errcheck // a relay that is gone took its sessions along
+		}
+		g.mu.Unlock()
+	}
+}

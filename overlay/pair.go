@@ -143,14 +143,34 @@ func (r *Relay) end(p *pair, tell bool) {
 	})
 }
 
-// withdraw ends the knock that a consumer gave up.
-func (r *Relay) withdraw(c *client, id uint32) {
+// cancelled serves CANCEL: a consumer gives a pending knock up, or a device cuts a session.
+func (r *Relay) cancelled(c *client, session uint64) {
 	r.mu.Lock()
-	p := c.pairs[id]
+	mine, theirs := c.pairs[uint32(session)], r.pairs[session]
 	r.mu.Unlock()
-	if p != nil && !p.isJoined() {
-		r.end(p, true)
+	switch {
+	case theirs != nil && c.registered && theirs.target == c.peer:
+		r.cut(theirs)
+	case mine != nil && !mine.isJoined():
+		r.end(mine, true)
 	}
+}
+
+// cut ends a session at once and says so towards the consumer. The resets alone would not do: while a consumer does not read, the
+// splice waits for it and does not look at the device.
+func (r *Relay) cut(p *pair) {
+	r.mu.Lock()
+	from, conns := p.from, p.conns
+	r.mu.Unlock()
+	if from != nil {
+		from.send(wire.Cancel{Session: uint64(p.id)}) //nolint:errcheck // it may be gone
+	}
+	for _, c := range conns {
+		if c != nil {
+			abort(c)
+		}
+	}
+	r.end(p, false)
 }
 
 var errToken = errors.New("data connection: the token is not known")

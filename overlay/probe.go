@@ -37,6 +37,7 @@ type probed struct {
 func (d *Dialer) onLink(l *clientLink) {
 	p := &prober{dialer: d, link: l, wake: make(chan struct{}, 1), sessions: make(map[uint32]*probed), sleeps: d.o.Now().Add(time.Hour)}
 	l.onProbed = p.answer
+	l.onFrame = p.cut
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -171,6 +172,21 @@ func (p *prober) ask(id uint32, s *probed, now time.Time) {
 	s.tries++
 	s.until = now.Add(p.dialer.o.ProbeTimeout)
 	p.link.send(wire.Probe{Session: uint64(id), Seq: p.seq}) //nolint:errcheck // see above
+}
+
+// cut takes what else comes from the relay: that the device withdrew a session. It runs on the link's reader.
+func (p *prober) cut(f wire.Frame) error {
+	c, ok := f.(wire.Cancel)
+	if !ok {
+		return fmt.Errorf("relay %s: unexpected frame %T", p.link.addr.Host, f)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.sessions[uint32(c.Session)]; s != nil {
+		s.fail(ErrCut)
+		delete(p.sessions, uint32(c.Session))
+	}
+	return nil
 }
 
 // answer takes what came back. It runs on the link's reader.

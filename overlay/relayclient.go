@@ -52,7 +52,7 @@ func (c *client) handle(ctx context.Context, f wire.Frame) error {
 	case wire.Connect:
 		err = c.connect(ctx, f)
 	case wire.Cancel:
-		c.relay.withdraw(c, uint32(f.Session))
+		c.relay.cancelled(c, f.Session)
 	case wire.Probe:
 		c.relay.probe(c, f)
 	case wire.Probed:

@@ -57,6 +57,7 @@ func (s *session) run(wait context.Context) error {
 		select {
 		case <-s.pass.Done():
 			s.cut(fmt.Errorf("%w: %w", ErrCut, s.pass.Err()))
+			s.device.tell(s.id.relay, wire.Cancel{Session: s.id.number})
 		case <-s.ctx.Done():
 		}
 	})

@@ -20,7 +20,7 @@
 //	03 CONNECT     consumer → relay    id 32 │ target 256 │ hops 8 │ hops × (relay id 256 │ length 8 │ host:port) │ knock
 //	04 TOKEN       relay → consumer    id 32 │ life 16 │ token 256
 //	05 INVITE      relay → device      session 64 │ life 16 │ source 64 │ token 256 │ knock
-//	06 CANCEL      both                session 64
+//	06 CANCEL      both                session 64: a consumer gives a knock up, a device cuts a session
 //	07 PROBE       both                session 64 │ seq 32
 //	08 PROBED      both                session 64 │ seq 32 │ alive 8
 //	09 PING        node → relay        seq 32 │ idle 16
