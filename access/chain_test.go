@@ -347,14 +347,14 @@ func TestJudgeFiveHundred(t *testing.T) {
 	all := make([]*access.Pass, n)
 	began := submit(rbac.Assign(way))
 	for i := range all {
-		if all[i] = within(t, passes, 20*time.Second, "admission"); all[i] == nil {
+		if all[i] = within(t, passes, time.Minute, "admission"); all[i] == nil {
 			t.FailNow()
 		}
 	}
 	t.Logf("%d admitted %v after the block", n, time.Since(began))
 	began = submit(rbac.Disable(rbac.Group, id(rbac.Group)))
 	for _, p := range all {
-		within(t, p.Done(), 10*time.Second, "revocation")
+		within(t, p.Done(), time.Minute, "revocation")
 	}
 	t.Logf("%d cut %v after the block", n, time.Since(began))
 }
