@@ -153,3 +153,59 @@ func TestDevelopmentChain(t *testing.T) {
 		t.Errorf("over a chain that was wiped: %v, want ErrChainReset", err)
 	}
 }
+
+// BenchmarkChain walks the history of a development chain over its WebSocket; every tenth block has a publication.
+func BenchmarkChain(b *testing.B) {
+	const blocks = 5000
+	url, dev := devchaintest.Start(b, devchain.Options{})
+	c, err := chain.Dial(b.Context(), chain.Options{Endpoints: []string{url}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	alice, err := key.FromURI(key.Sr25519, "//Alice")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for n := range blocks / 10 {
+		call := did.UpdateAttribute(alice.Account(), document.DeviceAttribute, storetest.Sign(b, alice, storetest.Weather(alice, uint64(n)+1)), nil)
+		if n == 0 {
+			call.Name = "add_attribute"
+		}
+		tx, err := c.Submit(b.Context(), alice, call, chain.TxOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := tx.Finalised(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := dev.NewBlock(9); err != nil {
+			b.Fatal(err)
+		}
+	}
+	head, _ := dev.Finalised()
+	if head < blocks {
+		b.Fatalf("only %d blocks", head)
+	}
+	for b.Loop() {
+		s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "index.db"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(b.Context())
+		zero := uint32(0)
+		err = index.Run(ctx, index.Options{Source: index.ChainSource(c), Store: s, From: &zero, Notify: func(p index.Progress) {
+			if p.Block >= head {
+				cancel()
+			}
+		}})
+		cancel()
+		if st, errState := s.State(b.Context()); err != nil || errState != nil || st.Cursor.Number != head || st.Live != 1 {
+			b.Fatal(err, errState, st)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(head)*float64(b.N)/b.Elapsed().Seconds(), "blocks/s")
+}

@@ -29,15 +29,30 @@ func (w *where) String() string { return strings.Join(w.conds, " AND ") }
 const order = " ORDER BY l.updated DESC, l.account DESC"
 
 // Search returns live listings, the last updated first.
+//
+// A search by words, place or owner starts there and looks at the offers of what it finds. One for offers alone walks the
+// index of the most telling filter in the order of the answer, and takes of several matching offers of a listing the first.
 func (s *Store) Search(ctx context.Context, q index.Query) ([]*index.Listing, error) {
 	var w where
-	w.and("l.status = 'live'")
-	if words := match(q.Text); words != "" {
-		w.and("l.id IN (SELECT rowid FROM words WHERE words MATCH ?)", words)
-	} else if strings.TrimSpace(q.Text) != "" {
+	words := match(q.Text)
+	if words == "" && strings.TrimSpace(q.Text) != "" {
 		return nil, nil // nothing but punctuation, which no word begins with
 	}
-	offers(&w, q)
+	from, by := start(q, words), "l"
+	o := offers(q)
+	switch {
+	case o.conds == nil:
+	case from == "listing l":
+		from, by = "offer o INDEXED BY "+offerIndex(q)+" CROSS JOIN listing l ON l.id = o.listing", "o"
+		w.and(o.of("o"), o.args...)
+		w.and("NOT EXISTS (SELECT 1 FROM offer p WHERE p.listing = o.listing AND p.position < o.position AND "+o.of("+p")+")", o.args...)
+	default:
+		w.and("EXISTS (SELECT 1 FROM offer o WHERE o.listing = l.id AND "+o.of("+o")+")", o.args...)
+	}
+	w.and("l.status = 'live'")
+	if words != "" {
+		w.and("words MATCH ?", words)
+	}
 	if q.Owner != nil {
 		w.and("l.owner = ?", q.Owner[:])
 	}
@@ -48,18 +63,32 @@ func (s *Store) Search(ctx context.Context, q index.Query) ([]*index.Listing, er
 		near(&w, *q.Near)
 	}
 	if q.After != nil {
-		w.and("(l.updated, l.account) < (?, ?)", q.After.UpdatedMilli, q.After.Account[:])
+		w.and(fmt.Sprintf("(%[1]s.updated, %[1]s.account) < (?, ?)", by), q.After.UpdatedMilli, q.After.Account[:])
 	}
-	from, raw := " FROM listing l WHERE ", ""
+	raw := ""
 	if q.Raw {
-		from, raw = " FROM listing l JOIN document d ON d.id = l.document WHERE ", ", d.raw"
+		from, raw = from+" JOIN document d ON d.id = l.document", ", d.raw"
 	}
-	return s.listings(ctx, q.Raw, "SELECT "+columns+raw+from+w.String()+order+" LIMIT ?", append(w.args, page(q.Limit))...)
+	text := fmt.Sprintf("SELECT %s%s FROM %s WHERE %s ORDER BY %[5]s.updated DESC, %[5]s.account DESC LIMIT ?", columns, raw, from, w.String(), by)
+	return s.listings(ctx, q.Raw, text, append(w.args, page(q.Limit))...)
 }
 
-// offers narrows to listings with an offer that has all that is asked.
-func offers(w *where, q index.Query) {
-	var o where
+// start is where a search begins when it is for more than offers. SQLite would now and then rather walk all listings in the
+// order of the answer.
+func start(q index.Query, words string) string {
+	switch {
+	case words != "":
+		return "words CROSS JOIN listing l ON l.id = words.rowid"
+	case q.Near != nil:
+		return "listing l INDEXED BY listing_place"
+	case q.Owner != nil:
+		return "listing l INDEXED BY listing_owner"
+	}
+	return "listing l"
+}
+
+// offers are the conditions that one offer of a listing must meet, each of a column without its table.
+func offers(q index.Query) (o where) {
 	for _, f := range []struct{ cond, value string }{
 		{"data_type = ?", q.DataType}, {"kind = ?", q.Kind}, {"unit = ?", q.Unit},
 	} {
@@ -73,9 +102,24 @@ func offers(w *where, q index.Query) {
 	if q.MaxPrice != nil {
 		o.and("price <= ?", q.MaxPrice[:])
 	}
-	if len(o.conds) > 0 {
-		w.and("l.id IN (SELECT listing FROM offer WHERE "+o.String()+")", o.args...)
+	return o
+}
+
+// of names the table of all conditions. A table with a + before it keeps SQLite from searching an index for them, where
+// the listing is known already.
+func (w *where) of(table string) string {
+	return table + "." + strings.Join(w.conds, " AND "+table+".")
+}
+
+// offerIndex names the index that a search for offers walks.
+func offerIndex(q index.Query) string {
+	switch {
+	case q.DataType != "":
+		return "offer_data_type"
+	case q.Unit != "":
+		return "offer_unit"
 	}
+	return "offer_updated"
 }
 
 // earthKm is the mean radius of the earth.

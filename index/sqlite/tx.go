@@ -36,7 +36,7 @@ func (s *statements) list() map[**sql.Stmt]string {
 		&s.update: "UPDATE listing SET (" + written + ") = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE id = ?",
 
 		&s.dropOffers: "DELETE FROM offer WHERE listing = ?",
-		&s.offer:      "INSERT INTO offer (listing, position, kind, data_type, unit, price) VALUES (?,?,?,?,?,?)",
+		&s.offer:      "INSERT INTO offer (listing, position, updated, account, kind, data_type, unit, price) VALUES (?,?,?,?,?,?,?,?)",
 		&s.dropWords:  "DELETE FROM words WHERE rowid = ?",
 		&s.words:      "INSERT INTO words (rowid, said) VALUES (?, ?)",
 
@@ -160,7 +160,7 @@ func (x *tx) list(ctx context.Context, id int64, l *index.Listing) error {
 		if o.Price != nil {
 			price = o.Price[:]
 		}
-		if _, err := x.exec(ctx, x.s.stmts.offer, id, i, o.Kind, o.DataType, o.Unit, price); err != nil {
+		if _, err := x.exec(ctx, x.s.stmts.offer, id, i, milli(l.Updated.Time), l.Account[:], o.Kind, o.DataType, o.Unit, price); err != nil {
 			return err
 		}
 	}

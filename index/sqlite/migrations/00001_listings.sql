@@ -63,10 +63,13 @@ CREATE INDEX listing_data_type ON listing (data_type, updated DESC, account DESC
 CREATE INDEX listing_price_access ON listing (price_access) WHERE status = 'live';
 CREATE INDEX listing_price_pin ON listing (price_pin) WHERE status = 'live';
 
--- What is to be had: a row for each stream of a live listing, or one for a document of version 1.
+-- What is to be had: a row for each stream of a live listing, or one for a document of version 1. updated and account are those of
+-- the listing, so that a search for offers walks one index, which holds all that it filters by, in the order of the answer.
 CREATE TABLE offer (
     listing   INTEGER NOT NULL REFERENCES listing (id) ON DELETE CASCADE,
     position  INTEGER NOT NULL,
+    updated   INTEGER NOT NULL,
+    account   BLOB    NOT NULL,
     kind      TEXT    NOT NULL,
     data_type TEXT    NOT NULL,
     unit      TEXT    NOT NULL,
@@ -74,9 +77,9 @@ CREATE TABLE offer (
     PRIMARY KEY (listing, position)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX offer_data_type ON offer (data_type, price);
-CREATE INDEX offer_unit ON offer (unit, price);
-CREATE INDEX offer_price ON offer (price);
+CREATE INDEX offer_data_type ON offer (data_type, updated DESC, account DESC, kind, unit, price);
+CREATE INDEX offer_unit ON offer (unit, updated DESC, account DESC, kind, price);
+CREATE INDEX offer_updated ON offer (updated DESC, account DESC, kind, price);
 
 -- What a live listing says in words; rowid = listing.id.
 CREATE VIRTUAL TABLE words USING fts5 (said, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2');
