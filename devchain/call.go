@@ -99,8 +99,9 @@ func readSystemCall(r *scale.Reader, index uint8) call {
 		return call{1_000_000, succeed}
 	case 2: // set_heap_pages
 		r.U64()
-	case 3, 4: // set_code, set_code_without_checks
+	case 3, 4: // set_code, set_code_without_checks: as heavy as a whole block
 		r.Vec()
+		return call{500_000_000_000, refuse}
 	case 5: // set_storage
 		for range r.Count(2) {
 			r.Vec()
