@@ -1,0 +1,374 @@
+package provision_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"iod/access"
+	"iod/devchain"
+	"iod/document"
+	"iod/examples/weather/station"
+	"iod/key"
+	"iod/metadata"
+	"iod/overlay"
+	"iod/pallet/did"
+	"iod/provision"
+)
+
+// startStation runs the weather station with its broker and returns the broker's address.
+func startStation(t *testing.T) string {
+	t.Helper()
+	ready := make(chan string, 1)
+	run(t, func(ctx context.Context) error {
+		return station.Run(ctx, station.Options{Listen: "127.0.0.1:0", Interval: 100 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+			Ready: func(addr string) { ready <- addr }})
+	})
+	select {
+	case addr := <-ready:
+		return addr
+	case <-time.After(patience):
+		t.Fatal("the station is not ready")
+		return ""
+	}
+}
+
+// consumer dials the world's device as an account.
+func (w *world) consumer(account *key.Pair) (*overlay.Dialer, overlay.Target) {
+	w.t.Helper()
+	addr, err := overlay.ParseRelayAddr(w.relay)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	d := overlay.NewDialer(overlay.DialerOptions{Account: account})
+	w.t.Cleanup(func() { _ = d.Close() })
+	return d, overlay.Target{Node: w.key.NodeKey().ID(), Relays: []overlay.RelayAddr{addr}}
+}
+
+// subscription is a consumer that receives messages.
+type subscription struct {
+	client *paho.Client
+	got    chan *paho.Publish
+	lost   chan error
+}
+
+// subscribe waits until it is let in and subscribes to a filter.
+func (w *world) subscribe(account *key.Pair, filter string) *subscription {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	d, target := w.consumer(account)
+	conn, err := d.Dial(ctx, target, "measurements")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := &subscription{got: make(chan *paho.Publish, 1000), lost: make(chan error, 10)}
+	s.client = paho.NewClient(paho.ClientConfig{Conn: conn,
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){
+			func(p paho.PublishReceived) (bool, error) { s.got <- p.Packet; return true, nil }},
+		OnClientError:      func(err error) { s.lost <- err },
+		OnServerDisconnect: func(*paho.Disconnect) { s.lost <- errors.New("disconnected") }})
+	if _, err := s.client.Connect(ctx, &paho.Connect{ClientID: "consumer", CleanStart: true, KeepAlive: 60}); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := s.client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: filter}}}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close(); <-s.client.Done() })
+	return s
+}
+
+func (s *subscription) receive(t *testing.T) *paho.Publish {
+	t.Helper()
+	select {
+	case p := <-s.got:
+		return p
+	case <-time.After(patience):
+		t.Fatal("no message comes")
+		return nil
+	}
+}
+
+func TestPublishRefuseGrantReceiveRevoke(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	owner, consumer := named(t, "//Alice"), newPair(t)
+	j, _ := w.device(w.manifest(fmt.Sprintf("owner = %q", owner.Account()), "", startStation(t)))
+	j.await(t, 0, provision.MsgPublished)
+	j.await(t, 0, "overlay: relay reached")
+
+	d, target := w.consumer(consumer)
+	knock, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if conn, err := d.Dial(knock, target, "measurements"); !errors.Is(err, overlay.ErrSilent) {
+		t.Fatalf("without a grant: %v, %v", conn, err)
+	}
+	w.grant(owner, consumer.Account())
+	s := w.subscribe(consumer, "measurements/#")
+	if p := s.receive(t); !strings.HasPrefix(p.Topic, "measurements/") {
+		t.Errorf("received %s", p.Topic)
+	}
+	j.await(t, 0, provision.MsgSessionAdmitted, has("account", consumer.Account().String()), has("stream", "measurements"))
+	w.revoke(owner, consumer.Account())
+	select {
+	case <-s.lost:
+	case <-time.After(patience):
+		t.Fatal("the session goes on after the revocation")
+	}
+	e := j.await(t, 0, provision.MsgSessionEnded, has("account", consumer.Account().String()))
+	if !strings.Contains(e.attrs["reason"], access.ErrRevoked.Error()) {
+		t.Errorf("ended for: %s", e.attrs["reason"])
+	}
+}
+
+func TestOwnerVouchesLater(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	owner := named(t, "//Bob")
+	j, _ := w.device(w.manifest(fmt.Sprintf("owner = %q", owner.Account()), "", unused))
+	j.await(t, 0, provision.MsgPublished)
+	if d, v, _ := w.standing(); d.Owner == nil || *d.Owner != owner.Account() || v.Vouched || v.State != document.Verified {
+		t.Fatalf("before the vouch: %+v, %+v", d, v)
+	}
+	calls, err := access.VouchCalls(owner, w.key.Account(), nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := j.mark()
+	w.send(owner, calls...)
+	e := j.await(t, from, provision.MsgPublished)
+	if e.attrs["reason"] != "the owner vouched for the device" || e.attrs["changes"] != "[owner's vouch]" {
+		t.Errorf("published for: %v", e.attrs)
+	}
+	if _, v, _ := w.standing(); !v.Vouched {
+		t.Fatalf("after the vouch: %+v", v)
+	}
+	// A stranger who takes the vouch away changes nothing, nor does one who takes the document away too.
+	from = j.mark()
+	eve := named(t, "//Eve")
+	w.send(eve, did.AddAttribute(owner.Account(), "x", nil, nil), did.RemoveAttribute(owner.Account(), access.VouchAttribute(w.key.Account())),
+		did.AddAttribute(w.key.Account(), "x", nil, nil), did.RemoveAttribute(w.key.Account(), document.DeviceAttribute))
+	j.await(t, from, provision.MsgPublished)
+	if _, v, _ := w.standing(); !v.Vouched {
+		t.Errorf("after strangers took vouch and document away: %+v", v)
+	}
+}
+
+// disturbances are what strangers can do to a document.
+func (w *world) disturbances(old []byte) map[string]metadata.Call {
+	forged := named(w.t, "//Ferdie")
+	d := document.Device{Account: forged.Account(), DataType: "gold", Sequence: 1 << 62}
+	raw, err := d.Sign(forged)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	short := uint32(1)
+	self, name := w.key.Account(), document.DeviceAttribute
+	return map[string]metadata.Call{
+		"removed":        did.RemoveAttribute(self, name),
+		"junk":           did.UpdateAttribute(self, name, []byte("junk"), nil),
+		"empty":          did.UpdateAttribute(self, name, nil, nil),
+		"another's":      did.UpdateAttribute(self, name, raw, nil),
+		"cut":            did.UpdateAttribute(self, name, old[:len(old)-1], nil),
+		"made to expire": did.UpdateAttribute(self, name, old, &short),
+	}
+}
+
+func TestHealsWhatStrangersDo(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	eve := named(t, "//Eve")
+	j, _ := w.device(w.manifest("", "", unused))
+	j.await(t, 0, provision.MsgPublished)
+	before, _, old := w.standing()
+	w.send(eve, did.AddAttribute(w.key.Account(), "x", nil, nil))
+	for name, call := range w.disturbances(old) {
+		from := j.mark()
+		number := w.send(eve, call)
+		j.await(t, from, provision.MsgDisturbed)
+		e := j.await(t, from, provision.MsgPublished)
+		d, v, _ := w.standing()
+		if v.State != document.Verified || d.Sequence <= before.Sequence {
+			t.Errorf("%s: sequence %d after %d, %+v", name, d.Sequence, before.Sequence, v)
+		}
+		if e.attrs["number"] != fmt.Sprint(number+1) {
+			t.Errorf("%s in block %d, healed in %s", name, number, e.attrs["number"])
+		}
+		before = d
+	}
+}
+
+func TestReplayedDocumentIsReplaced(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	eve := named(t, "//Eve")
+	j, stop := w.device(w.manifest("", "price_pin = \"1\"", unused))
+	j.await(t, 0, provision.MsgPublished)
+	_, _, old := w.standing()
+	stop()
+	j, _ = w.device(w.manifest("", "price_pin = \"2\"", unused))
+	j.await(t, 0, provision.MsgPublished)
+	newer, _, _ := w.standing()
+	from := j.mark()
+	w.send(eve, did.AddAttribute(w.key.Account(), "x", nil, nil), did.UpdateAttribute(w.key.Account(), document.DeviceAttribute, old, nil))
+	j.await(t, from, provision.MsgPublished)
+	if d, v, _ := w.standing(); d.PricePin != "2" || d.Sequence <= newer.Sequence || v.State != document.Verified {
+		t.Errorf("after a replay: %+v, %+v", d, v)
+	}
+}
+
+func TestHealsAreBounded(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	eve := named(t, "//Eve")
+	j, _ := w.device(w.manifest("", "heals_per_hour = 2", unused))
+	j.await(t, 0, provision.MsgPublished)
+	w.send(eve, did.AddAttribute(w.key.Account(), "x", nil, nil))
+	for range 2 {
+		from := j.mark()
+		w.send(eve, did.RemoveAttribute(w.key.Account(), document.DeviceAttribute))
+		j.await(t, from, provision.MsgPublished)
+	}
+	had := w.balance()
+	from := j.mark()
+	w.send(eve, did.RemoveAttribute(w.key.Account(), document.DeviceAttribute))
+	e := j.await(t, from, provision.MsgWaiting)
+	if !strings.Contains(e.attrs["err"], "too often") {
+		t.Errorf("it says: %v", e.attrs)
+	}
+	if now := w.balance(); now.Cmp(had) != 0 || j.count(from, provision.MsgPublished) != 0 {
+		t.Errorf("paid from %s to %s", had, now)
+	}
+}
+
+func TestRestartCostsNothing(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	target := startStation(t)
+	consumer := newPair(t)
+	m := w.manifest("", "", target)
+	j, stop := w.device(m)
+	j.await(t, 0, provision.MsgPublished)
+	w.grant(w.key, consumer.Account())
+	w.subscribe(consumer, "measurements/#").receive(t)
+	stop()
+	had := w.balance()
+	j, _ = w.device(m)
+	j.await(t, 0, provision.MsgUpToDate)
+	w.subscribe(consumer, "measurements/#").receive(t)
+	if now := w.balance(); now.Cmp(had) != 0 {
+		t.Errorf("paid from %s to %s", had, now)
+	}
+}
+
+func TestEmptyAccountIsPublishedOnceFunded(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	w.key = newPair(t)
+	j, _ := w.device(w.manifest("", "", unused))
+	e := j.await(t, 0, provision.MsgWaiting)
+	if !strings.Contains(e.attrs["hint"], "send some PEAQ to "+w.key.Account().String()) {
+		t.Errorf("it says: %v", e.attrs)
+	}
+	w.fund(w.key.Account())
+	j.await(t, 0, provision.MsgPublished)
+}
+
+func TestSecondProvisionerWins(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	first, _ := w.device(w.manifest("", "", unused))
+	first.await(t, 0, provision.MsgPublished)
+	w.dir = t.TempDir()
+	second, _ := w.device(w.manifest("", "price_pin = \"2\"", unused))
+	second.await(t, 0, provision.MsgPublished)
+	e := first.await(t, 0, provision.MsgConflict, func(e entry) bool { return e.attrs["relay"] == "" })
+	if !strings.Contains(e.attrs["reason"], "another iod device run publishes") {
+		t.Errorf("it says: %v", e.attrs)
+	}
+	first.await(t, 0, provision.MsgConflict, func(e entry) bool { return e.attrs["relay"] != "" })
+	// What strangers do is now the second one's affair.
+	from := first.mark()
+	w.send(named(t, "//Eve"), did.AddAttribute(w.key.Account(), "x", nil, nil), did.RemoveAttribute(w.key.Account(), document.DeviceAttribute))
+	second.await(t, 0, provision.MsgDisturbed)
+	second.await(t, second.mark()-1, provision.MsgPublished)
+	if d, _, _ := w.standing(); d.PricePin != "2" || first.count(from, provision.MsgPublished) != 0 {
+		t.Errorf("the first one still publishes: %+v", d)
+	}
+}
+
+func TestTwoInOneStateDirectory(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	m := w.manifest("", "", unused)
+	j, _ := w.device(m)
+	j.await(t, 0, provision.MsgPublished)
+	err := provision.Run(t.Context(), provision.Options{Manifest: m, Key: w.key, RPC: []string{w.url}})
+	if !errors.Is(err, provision.ErrRunning) {
+		t.Errorf("a second one: %v", err)
+	}
+}
+
+func TestProgramsRunWithoutChain(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, devchain.Options{})
+	real := w.url
+	w.url = "ws://" + ln.Addr().String()
+	ln.Close()
+	m := w.manifest("", "", unused)
+	m.Programs = []provision.Program{{Name: "sleeper", Command: []string{"sleep", "3600"}}}
+	j := newJournal()
+	stop := run(t, func(ctx context.Context) error {
+		return provision.Run(ctx, provision.Options{Manifest: m, Key: w.key, RPC: []string{w.url, real[:len(real)-1] + "/x"}, Log: slog.New(j)})
+	})
+	j.await(t, 0, provision.MsgProgramStarted, has("program", "sleeper"))
+	j.await(t, 0, provision.MsgWaiting)
+	if j.count(0, provision.MsgProgramEnded) > 0 {
+		t.Error("the program was restarted because of the chain")
+	}
+	stop()
+	j.await(t, 0, provision.MsgProgramEnded, has("program", "sleeper"))
+}
+
+func TestChainThatComesBack(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	eve := named(t, "//Eve")
+	j, _ := w.device(w.manifest("", "", unused))
+	j.await(t, 0, provision.MsgPublished)
+	w.send(eve, did.AddAttribute(w.key.Account(), "x", nil, nil))
+	for range 3 {
+		from := j.mark()
+		w.dev.DropConnections()
+		w.client = dial(t, w.url)
+		w.send(eve, did.RemoveAttribute(w.key.Account(), document.DeviceAttribute))
+		j.await(t, from, provision.MsgPublished)
+	}
+}
+
+func TestPublicationSurvivesReorganisation(t *testing.T) {
+	w := newWorld(t, devchain.Options{Manual: true, FinalityLag: 6})
+	j, _ := w.device(w.manifest("", "", unused))
+	w.blocksUntil(func() bool { _, _, raw := w.standing(); return raw != nil })
+	if _, err := w.dev.Reorganise(devchain.Reorg{Depth: 2, Length: 3, Drop: true}); err != nil {
+		t.Fatal(err)
+	}
+	w.blocksUntil(func() bool { return j.count(0, provision.MsgPublished) > 0 })
+	if d, v, raw := w.standing(); raw == nil || v.State != document.Verified || d.DataType != "weather" {
+		t.Errorf("after the reorganisation: %+v, %+v", d, v)
+	}
+	if n := w.nonce(); n != 1 || j.count(0, provision.MsgDisturbed) != 0 {
+		t.Errorf("its own publication was taken for a stranger's doing: %d transactions", n)
+	}
+}
+
+func TestValidityIsRenewed(t *testing.T) {
+	w := newWorld(t, devchain.Options{Manual: true})
+	m := w.manifest("", "", unused)
+	m.Device.ValidFor = 9
+	j, _ := w.device(m)
+	w.blocksUntil(func() bool { return j.count(0, provision.MsgPublished) >= 3 })
+	if j.count(0, provision.MsgDisturbed) != 0 {
+		t.Error("the end of its own validity was taken for a stranger's doing")
+	}
+}
