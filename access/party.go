@@ -41,8 +41,7 @@ type party struct {
 	watching bool      // so that an answered probe means that nothing has changed
 
 	// Of run alone.
-	best State      // of the watched entries, as of the best block at
-	at   chain.Hash //
+	best State // of the watched entries, as of the best block at
 	meta *metadata.Metadata
 	keys map[string]fact // the watched entries
 }
