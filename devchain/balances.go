@@ -159,7 +159,7 @@ func transferCall(weight uint64, dest key.AccountID, found bool, value *big.Int,
 }
 
 func transferAll(dest key.AccountID, found, keepAlive bool) call {
-	return call{173_000_000, func(x *exec, who key.AccountID) error {
+	return call{162_800_000, func(x *exec, who key.AccountID) error {
 		value := x.account(who).free
 		if keepAlive {
 			value = new(big.Int).Sub(value, existentialDeposit)
