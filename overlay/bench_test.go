@@ -154,7 +154,7 @@ func benchFirstByte(b *testing.B, dial func() (net.Conn, error)) {
 
 func BenchmarkFirstByte(b *testing.B) {
 	b.Run("plain", func(b *testing.B) { benchFirstByte(b, plain(b, pulse)) })
-	wide := RelayOptions{KnocksPerConn: 1e6, KnocksPerIP: 1e6, HandshakesPerIP: 1e6}
+	wide := RelayOptions{KnocksPerConn: 1e6, KnocksPerIP: 1e6, KnocksPerDevice: 1e6, HandshakesPerIP: 1e6}
 	b.Run("overlay-cold", func(b *testing.B) { // everything from nothing: a new dialer each time
 		w := build(b, setup{handler: pulse, relay: wide})
 		w.device.knocks.open = true
@@ -296,7 +296,7 @@ func BenchmarkRatios(b *testing.B) {
 		b.ReportMetric(median(times[0]).Seconds()/median(times[2]).Seconds(), "mux-ratio")
 	})
 	b.Run("firstbyte", func(b *testing.B) {
-		wide := RelayOptions{KnocksPerConn: 1e6, KnocksPerIP: 1e6, HandshakesPerIP: 1e6}
+		wide := RelayOptions{KnocksPerConn: 1e6, KnocksPerIP: 1e6, KnocksPerDevice: 1e6, HandshakesPerIP: 1e6}
 		w := build(b, setup{handler: pulse, relay: wide, dialer: func(o *DialerOptions) { o.Solo = true }})
 		w.device.knocks.open = true
 		base := plain(b, pulse)

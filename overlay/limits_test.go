@@ -61,6 +61,20 @@ func TestKnocksAreLimited(t *testing.T) {
 	}
 }
 
+// A device on a metered line gets no more knocks than its share, from however many consumers; these see no difference.
+func TestDeviceIsSparedKnocks(t *testing.T) {
+	w := build(t, setup{gate: newGate(false), relay: RelayOptions{KnocksPerDevice: 0.02, TokenLife: time.Minute}})
+	l, _ := rawLink(t, w.relays[0].addr, key.NewNodeKey())
+	for range 5 {
+		if _, err := l.connect(t.Context(), w.target.Node, nil, w.knock(t, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.relays[0].Status().Dropped; n != 3 {
+		t.Errorf("%d of 5 knocks were kept from the device, want all beyond the burst of 2", n)
+	}
+}
+
 func TestIdleSpliceEnds(t *testing.T) {
 	w := build(t, setup{relay: RelayOptions{SpliceIdle: 100 * time.Millisecond}, dialer: func(o *DialerOptions) { o.ProbeAfter = time.Hour }})
 	c := w.dial(t)

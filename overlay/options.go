@@ -77,7 +77,8 @@ type RelayOptions struct {
 	MaxConnsPerIP    int           // of one IPv4 address or one IPv6 /64; 4096
 	HandshakesPerIP  float64       // TLS handshakes a second, with a burst of 20 times as many; 50
 	KnocksPerConn    float64       // CONNECT frames a second on one connection, with a burst of 10 times as many; 50
-	KnocksPerIP      float64       // CONNECT frames a second of one address, likewise; 100
+	KnocksPerIP      float64       // CONNECT frames a second of one address, with a burst of 50 times as many; 20
+	KnocksPerDevice  float64       // knocks a second that are brought to one device, with a burst of 100 times as many; 20
 	MaxTokens        int           // tokens not yet used; 16384
 	MaxSplices       int           // joined pairs; 8192
 	TokenLife        time.Duration // how long a knock may be pending; 60 s

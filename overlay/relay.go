@@ -83,7 +83,8 @@ func (o *RelayOptions) setDefaults() {
 	o.MaxConnsPerIP = cmp.Or(o.MaxConnsPerIP, 4096)
 	o.HandshakesPerIP = cmp.Or(o.HandshakesPerIP, 50)
 	o.KnocksPerConn = cmp.Or(o.KnocksPerConn, 50)
-	o.KnocksPerIP = cmp.Or(o.KnocksPerIP, 100)
+	o.KnocksPerIP = cmp.Or(o.KnocksPerIP, 20)
+	o.KnocksPerDevice = cmp.Or(o.KnocksPerDevice, 20)
 	o.MaxTokens = cmp.Or(o.MaxTokens, 16384)
 	o.MaxSplices = cmp.Or(o.MaxSplices, 8192)
 	o.TokenLife = cmp.Or(o.TokenLife, 60*time.Second)
@@ -220,7 +221,7 @@ func (r *Relay) leave(src netip.Prefix) {
 func (r *Relay) prune(now time.Time) {
 	for p, s := range r.sources {
 		if s.conns == 0 && s.handshakes.full(now, r.o.HandshakesPerIP, 20*r.o.HandshakesPerIP) &&
-			s.knocks.full(now, r.o.KnocksPerIP, 10*r.o.KnocksPerIP) {
+			s.knocks.full(now, r.o.KnocksPerIP, 50*r.o.KnocksPerIP) {
 			delete(r.sources, p)
 		}
 	}

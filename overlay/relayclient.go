@@ -28,6 +28,7 @@ type client struct {
 	registered bool
 	frames     bucket
 	knocks     bucket
+	invites    bucket // knocks brought to it; a device may be on a metered line
 
 	pairs map[uint32]*pair // by the id of its CONNECT; guarded by relay.mu
 	last  uint32           // largest id of a CONNECT
@@ -114,7 +115,7 @@ func (c *client) connect(ctx context.Context, f wire.Connect) error {
 	now := r.o.Now()
 	r.mu.Lock()
 	ok := c.knocks.take(now, r.o.KnocksPerConn, 10*r.o.KnocksPerConn) &&
-		r.sources[c.src].knocks.take(now, r.o.KnocksPerIP, 10*r.o.KnocksPerIP) &&
+		r.sources[c.src].knocks.take(now, r.o.KnocksPerIP, 50*r.o.KnocksPerIP) &&
 		len(r.tokens)+2 <= r.o.MaxTokens
 	if !ok {
 		r.mu.Unlock()
@@ -123,6 +124,10 @@ func (c *client) connect(ctx context.Context, f wire.Connect) error {
 	}
 	p := r.newPair(c, f.ID, f.Target)
 	dev := r.devices[f.Target]
+	if dev != nil && !dev.invites.take(now, r.o.KnocksPerDevice, 100*r.o.KnocksPerDevice) {
+		r.dropped.Add(1)
+		dev = nil // the consumer sees what it sees when nobody answers
+	}
 	life := uint16(min((r.o.TokenLife+time.Second-1)/time.Second, 1<<16-1))
 	invite := &wire.Invite{
 		Session: p.number, Life: life, Source: r.tag(c.src), Token: p.tokens[deviceSide], Knock: f.Knock,
