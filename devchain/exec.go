@@ -30,6 +30,7 @@ type exec struct {
 	length     int
 	multiplier *big.Int
 	extrinsics [][]byte
+	inBatchAll bool // a batch_all runs, which lets no other one in
 }
 
 // deposit adds an event of a pallet.

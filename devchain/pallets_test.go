@@ -97,7 +97,7 @@ func TestBatchesNest(t *testing.T) {
 	fails := append([]byte{rbacIndex, 4}, make([]byte, 32)...) // disable_role of none
 	ok := transfer(b, 600)
 	x := newTrial(t, map[key.AccountID]*big.Int{a: big.NewInt(1_000_000)})
-	// batch_all inside force_batch inside batch_all: the inner failure stays inside.
+	// batch_all inside force_batch inside batch_all is filtered out, and force_batch goes on, as the real runtime does.
 	events, err := do(t, x, a, batchOf(2, ok, batchOf(4, batchOf(2, ok, fails), ok), ok))
 	if err != nil || x.account(b).free.Int64() != 1800 {
 		t.Errorf("%v, %s transferred", err, x.account(b).free)
@@ -107,8 +107,11 @@ func TestBatchesNest(t *testing.T) {
 		t.Errorf("events %v, want %v", events, want)
 	}
 	events, err = do(t, x, a, batchOf(2, ok, batchOf(2, fails)))
-	if err != moduleError(rbacIndex, 2) || len(events) != 0 || x.account(b).free.Int64() != 1800 {
+	if err != errCallFiltered || len(events) != 0 || x.account(b).free.Int64() != 1800 {
 		t.Errorf("failing batch_all: %v, events %v, %s", err, events, x.account(b).free)
+	}
+	if events, err = do(t, x, a, batchOf(2, ok, batchOf(0, fails), fails)); err != moduleError(rbacIndex, 2) || len(events) != 0 {
+		t.Errorf("batch_all with a failure: %v, events %v", err, events)
 	}
 	// As a derivative account, which has nothing.
 	raw := append([]byte{utilityIndex, 1, 3, 0}, ok...)

@@ -73,6 +73,8 @@ func readBatch(r *scale.Reader, index uint8, depth int) call {
 	}}
 }
 
+var errCallFiltered = moduleError(systemIndex, 5)
+
 // The events of Utility.
 const (
 	batchInterrupted = iota
@@ -83,9 +85,16 @@ const (
 )
 
 // batch runs calls one after the other. batch (0) stops at the first that fails and keeps what was done before;
-// batch_all (2) fails as a whole; force_batch (4) goes on.
+// batch_all (2) fails as a whole and lets no other batch_all in, however deep; force_batch (4) goes on.
 func batch(calls []call, index uint8) func(*exec, key.AccountID) error {
 	return func(x *exec, who key.AccountID) error {
+		if index == 2 {
+			if x.inBatchAll {
+				return errCallFiltered
+			}
+			x.inBatchAll = true
+			defer func() { x.inBatchAll = false }()
+		}
 		failed := false
 		for i, c := range calls {
 			err := x.dispatch(c, who)
