@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"iter"
@@ -9,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"iod/index"
 	"iod/index/sqlite"
@@ -53,6 +53,7 @@ type killing struct {
 
 func (k *killing) Update(ctx context.Context, f func(index.Tx) error) error {
 	err := k.Store.Update(ctx, func(tx index.Tx) error { return f(&killingTx{tx, k.at}) })
+	fmt.Println("committed")
 	select {
 	case k.committed <- struct{}{}:
 	case <-ctx.Done():
@@ -115,15 +116,28 @@ func TestKilledInMidWrite(t *testing.T) {
 	want := storetest.Dump(t, whole, storetest.Accounts(t, crashDevices)...)
 
 	dir := t.TempDir()
-	run := func(path string, killAt uint32, after time.Duration) {
+	// run lets a child kill itself at a block, or kills it once it has committed so many times.
+	run := func(path string, killAt uint32, commits int) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), after)
-		defer cancel()
-		c := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestChild$") // killed by SIGKILL when ctx ends
+		c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
 		c.Env = append(os.Environ(), envDatabase+"="+path, fmt.Sprint(envKillAt, "=", killAt))
-		out, err := c.CombinedOutput()
-		if err == nil || c.ProcessState.Exited() {
-			t.Fatalf("the child was not killed: %v\n%s", err, out)
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		told := bufio.NewScanner(out)
+		for told.Scan() {
+			if commits--; commits == 0 {
+				if err := c.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := c.Wait(); err == nil || c.ProcessState.Exited() {
+			t.Fatalf("the child was not killed: %v: %s", err, told.Text())
 		}
 	}
 	check := func(path string, below uint32) {
@@ -143,13 +157,13 @@ func TestKilledInMidWrite(t *testing.T) {
 	within := filepath.Join(dir, "within.db")
 	last := uint32(0)
 	for at := uint32(1); at <= crashBlocks; at += 57 {
-		run(within, at, time.Minute)
+		run(within, at, -1)
 		last = at
 	}
 	check(within, last-1)
 	outside := filepath.Join(dir, "outside.db")
 	for i := range 8 {
-		run(outside, index.Never, time.Duration(100+40*i)*time.Millisecond)
+		run(outside, index.Never, 1+7*i)
 	}
 	check(outside, index.Never)
 }
