@@ -110,7 +110,7 @@ func (d *Dialer) dialSolo(ctx context.Context, t Target, stream string) (net.Con
 		return nil, err
 	}
 	k := sharedKey{t.Node, stream}
-	c := &streamConn{Conn: a.conn, raw: a.raw, traffic: new(traffic), watch: newWatch(d.o.ProbeAfter, d.o.Now)}
+	c := &streamConn{Conn: a.conn, raw: a.raw, traffic: new(traffic), watch: newWatch(d.o.ProbeAfter, d.o.Now), failed: make(chan struct{})}
 	kept, over := d.keep(a, c.watch, c.fail), d.used(k)
 	c.onClose = func() {
 		kept()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 )
 
 // A multiplexed session carries frames, inside TLS:
@@ -75,7 +76,11 @@ func newMux(conn io.ReadWriter, raw net.Conn, t *traffic) *mux {
 func (m *mux) run() error {
 	var writer sync.WaitGroup
 	writer.Go(func() { m.fail(m.write()) })
-	m.fail(m.read())
+	err := m.read()
+	if errors.Is(err, syscall.ECONNRESET) {
+		isClosedWithin(m.gone, reasonWait) // see streamConn.explain
+	}
+	m.fail(err)
 	writer.Wait()
 	m.mu.Lock()
 	defer m.mu.Unlock()

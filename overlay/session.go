@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"iod/overlay/wire"
@@ -47,6 +48,9 @@ func (s *session) status() SessionStatus {
 	}
 }
 
+// cutLead lets the word that access was withdrawn reach the relay before the reset, so that the consumer learns why.
+const cutLead = 5 * time.Millisecond
+
 // run serves the session until it ends or its pass is withdrawn.
 func (s *session) run(wait context.Context) error {
 	defer s.cut(nil)
@@ -56,8 +60,9 @@ func (s *session) run(wait context.Context) error {
 	watcher.Go(func() {
 		select {
 		case <-s.pass.Done():
-			s.cut(fmt.Errorf("%w: %w", ErrCut, s.pass.Err()))
 			s.device.tell(s.id.relay, wire.Cancel{Session: s.id.number})
+			sleep(s.ctx, cutLead)
+			s.cut(fmt.Errorf("%w: %w", ErrCut, s.pass.Err()))
 		case <-s.ctx.Done():
 		}
 	})
@@ -129,7 +134,9 @@ type streamConn struct {
 	watch   *watch // nil on a device
 	onClose func() // nil on a device
 	once    sync.Once
-	failure atomic.Pointer[error]
+	failing sync.Once
+	failed  chan struct{} // closed by fail; nil on a device
+	failure error         // why; set before failed is closed
 }
 
 // Read implements net.Conn.
@@ -152,20 +159,51 @@ func (c *streamConn) Write(p []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// explain replaces an error that fail has led to by its reason.
+// reasonWait is how long an end waits for its own shortly before or after a reset.
+const reasonWait = 30 * time.Millisecond
+
+// explain replaces an error that fail has led to by its reason. The reason for a reset comes over the control connection, and may come a
+// moment later.
 func (c *streamConn) explain(err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || err == io.EOF || c.failed == nil {
 		return err
 	}
-	if f := c.failure.Load(); f != nil {
-		return *f
+	wait := time.Duration(0)
+	if errors.Is(err, syscall.ECONNRESET) {
+		wait = reasonWait
+	}
+	if isClosedWithin(c.failed, wait) {
+		return c.failure
 	}
 	return err
 }
 
+// isClosedWithin waits for a channel to be closed.
+func isClosedWithin(c <-chan struct{}, d time.Duration) bool {
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-c:
+		case <-timer.C:
+		}
+	}
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // fail ends the stream at once, with a reason for whoever reads or writes.
 func (c *streamConn) fail(err error) {
-	c.failure.CompareAndSwap(nil, &err)
+	c.failing.Do(func() {
+		if c.failed != nil {
+			c.failure = err
+			close(c.failed)
+		}
+	})
 	abort(c.raw)
 }
 
