@@ -114,9 +114,19 @@ func (a *app) send(ctx context.Context, client *chain.Client, from *key.Pair, ca
 
 // deviceFlag adds the flag that names the device.
 func deviceFlag(c *cobra.Command) *string {
-	s := c.Flags().String("device", "", "DID or address of the device")
-	_ = c.MarkFlagRequired("device") // the flag was added just now
-	return s
+	return c.Flags().String("device", "", "DID or address of the device (required)")
+}
+
+// namedDevice reads the flag that names the device.
+func namedDevice(s string) (key.AccountID, error) {
+	if s == "" {
+		return key.AccountID{}, hint(usage(errors.New("no device is named")), "name it with --device DID; find devices with: iod devices list")
+	}
+	id, err := key.ParseAccount(s)
+	if err != nil {
+		return id, usage(fmt.Errorf("device: %w", err))
+	}
+	return id, nil
 }
 
 func (a *app) accessSetup() *cobra.Command {
@@ -143,9 +153,9 @@ func (a *app) accessSetup() *cobra.Command {
 
 // asOwner loads the owner's key, reads the device's state and lets f go on.
 func (a *app) asOwner(ctx context.Context, device string, f func(*ownership, *key.Pair) error, accounts ...key.AccountID) error {
-	id, err := key.ParseAccount(device)
+	id, err := namedDevice(device)
 	if err != nil {
-		return usage(fmt.Errorf("device: %w", err))
+		return err
 	}
 	owner, err := a.keyPair("")
 	if err != nil {

@@ -32,9 +32,9 @@ the chain are gone through, which takes a while on a large one; with --account o
 		Example: "  iod access list --device did:peaq:5Grw…\n  iod access list --device did:peaq:5Grw… --account 5FHn…",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			id, err := key.ParseAccount(*device)
+			id, err := namedDevice(*device)
 			if err != nil {
-				return usage(fmt.Errorf("device: %w", err))
+				return err
 			}
 			only := make([]key.AccountID, len(accounts))
 			for i, s := range accounts {

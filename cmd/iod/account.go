@@ -198,7 +198,7 @@ buy PEAQ and send it to the address that iod key show prints.`,
 			defer cl.Close()
 			err = a.transfer(c.Context(), cl, alice, dest, amount, false)
 			if errors.As(err, new(*chain.ErrCannotPay)) {
-				return hint(fmt.Errorf("faucet: //Alice has nothing on this network, so it is no development chain: %w", err),
+				return hint(fmt.Errorf("faucet: //Alice has too little on this network, so it hardly is a development chain: %w", err),
 					"buy PEAQ and send it to %s", dest)
 			}
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -197,7 +198,22 @@ func (a *app) endpoints(others ...string) []string {
 
 // dial connects to the chain.
 func (a *app) dial(ctx context.Context, others ...string) (*chain.Client, error) {
-	return chain.Dial(ctx, chain.Options{Endpoints: a.endpoints(others...), Cache: cacheDir(), Log: a.log()})
+	endpoints := a.endpoints(others...)
+	for _, e := range endpoints {
+		if err := checkEndpoint(e); err != nil {
+			return nil, err
+		}
+	}
+	return chain.Dial(ctx, chain.Options{Endpoints: endpoints, Cache: cacheDir(), Log: a.log()})
+}
+
+// checkEndpoint refuses what can never be dialled. It does not repeat it, since a URL may hold a password.
+func checkEndpoint(s string) error {
+	u, err := url.Parse(s)
+	if err == nil && u.Host != "" && slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) {
+		return nil
+	}
+	return hint(usage(errors.New("chain endpoint: not a URL of ws, wss, http or https with a host")), "write --rpc (or IOD_RPC) as wss://node.example")
 }
 
 // cacheDir is where metadata of chains is kept between runs; empty when the system names no such place.
@@ -235,8 +251,10 @@ func (a *app) keyPair(other string) (*key.Pair, error) {
 func (a *app) loadKey(source string, scheme key.Scheme) (*key.Pair, error) {
 	p, err := key.Load(source, scheme, a.passphrase)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, os.ErrNotExist) && strings.Contains(err.Error(), source):
 		return nil, hint(usage(err), "make a key with: iod key new --out %s", source)
+	case errors.Is(err, os.ErrNotExist): // the error does not repeat what may be a mistyped secret, nor do we
+		return nil, hint(usage(err), "make a key with: iod key new --out FILE")
 	case err != nil:
 		return nil, usage(err)
 	}
@@ -251,7 +269,7 @@ func (a *app) askPassphrase(prompt string) (string, error) {
 		return p, nil
 	}
 	f, ok := a.in.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !ok || !isTerminal(f) {
 		return "", hint(errors.New("the key file is encrypted and there is no terminal to ask for its passphrase"),
 			"set IOD_PASSPHRASE")
 	}
@@ -264,17 +282,10 @@ func (a *app) askPassphrase(prompt string) (string, error) {
 	return string(b), nil
 }
 
-// terminalWidth returns the width of standard output, or 0 when it is no terminal.
-func (a *app) terminalWidth() int {
-	f, ok := a.out.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return 0
-	}
-	w, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
-	return w
+// isTerminal reports whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (a *app) subcommands() []*cobra.Command {

@@ -36,7 +36,7 @@ and tells what happens with measured times. Then it stays and says what to try; 
 			if err != nil {
 				return fmt.Errorf("demo: %w", err)
 			}
-			err = demo.Run(c.Context(), demo.Options{Self: self, Dir: dir, Once: once, Color: a.terminalWidth() > 0 && a.env("NO_COLOR") == "", Out: a.out})
+			err = demo.Run(c.Context(), demo.Options{Self: self, Dir: dir, Once: once, Color: isTerminal(a.out) && a.env("NO_COLOR") == "", Out: a.out})
 			var failed *demo.StepError
 			if errors.As(err, &failed) {
 				return hint(err, "read the logs in %s", failed.Logs)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -160,7 +161,8 @@ func clip(s string, n int) string {
 
 // indexError adds what to do when the index does not answer.
 func (a *app) indexError(err error) error {
-	if errors.As(err, new(*api.Problem)) || errors.Is(err, context.Canceled) {
+	var p *api.Problem
+	if errors.As(err, &p) && (p.Status == http.StatusBadRequest || p.Status == http.StatusNotFound) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return hint(unreachable(err), "is an index running there? start one with: iod index; name another with --index URL or IOD_INDEX")

@@ -129,7 +129,7 @@ func known(err error) (code int, next string) {
 		return exitUsage, "write an amount as 1.5: digits, with a dot before at most as many decimals as the token has"
 	case errors.As(err, &problem) && problem.Status == http.StatusNotFound:
 		return exitFailed, "the index knows no such device; look on the chain itself with: iod did show DID"
-	case errors.As(err, &problem) && problem.Status < 500:
+	case errors.As(err, &problem) && problem.Status == http.StatusBadRequest:
 		return exitUsage, "mend the search; see: iod devices list --help"
 	case errors.Is(err, overlay.ErrUnreachable):
 		return exitUnreachable, "check this machine's network; the device's relays may be down"

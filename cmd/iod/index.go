@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -48,7 +49,7 @@ believes a document that does not prove itself; those are set aside and shown at
 func (a *app) index(ctx context.Context, o index.Options, database, listen string) error {
 	store, err := sqlite.Open(ctx, database)
 	if err != nil {
-		return err
+		return hint(err, "--database names a SQLite file in a directory that may be written to")
 	}
 	defer store.Close()
 	var ln net.Listener
@@ -64,7 +65,7 @@ func (a *app) index(ctx context.Context, o index.Options, database, listen strin
 	}
 	defer client.Close()
 	o.Store, o.Source = store, index.ChainSource(client)
-	o.Notify = a.progress
+	o.Notify = a.progress()
 	group, ctx := errgroup.WithContext(ctx)
 	if ln != nil {
 		if err := a.print(map[string]string{"api": "http://" + ln.Addr().String()}, "api  http://%s/api/v1/devices\n", ln.Addr()); err != nil {
@@ -72,18 +73,35 @@ func (a *app) index(ctx context.Context, o index.Options, database, listen strin
 		}
 		group.Go(func() error { return api.Serve(ctx, ln, api.New(store, api.Options{Log: o.Log}), o.Log) })
 	}
-	group.Go(func() error { return index.Run(ctx, o) })
+	group.Go(func() error {
+		err := index.Run(ctx, o)
+		if errors.Is(err, index.ErrOtherChain) || errors.Is(err, index.ErrChainReset) {
+			return hint(usage(err), "check --rpc; to index this chain instead, name another --database, or give --rebuild")
+		}
+		return err
+	})
 	return group.Wait()
 }
 
-// progress tells people how far a new index is.
-func (a *app) progress(p index.Progress) {
-	if p.Remaining == 0 && p.Phase == index.CatchingUp {
-		return
+// progress shows people at a terminal how far an index is that has much to catch up with, on one line. Run calls it at most once a
+// second; logs and machines have /api/v1/status.
+func (a *app) progress() func(index.Progress) {
+	if a.json() || !isTerminal(a.err) {
+		return nil
 	}
-	text := fmt.Sprintf("%s: block %d of %d, %d done at %.0f/s", p.Phase, p.Block, p.Head, p.Done, p.Rate)
-	if p.Remaining > 0 {
-		text += fmt.Sprintf(", %s left", p.Remaining.Round(time.Second))
+	shown := false
+	return func(p index.Progress) {
+		switch {
+		case p.Phase != index.Following:
+			text := fmt.Sprintf("%s: block %d of %d, %d done at %.0f/s", p.Phase, p.Block, p.Head, p.Done, p.Rate)
+			if p.Remaining > 0 {
+				text += fmt.Sprintf(", %s left", p.Remaining.Round(time.Second))
+			}
+			fmt.Fprintf(a.err, "\r\x1b[K%s", text)
+			shown = true
+		case shown:
+			fmt.Fprintf(a.err, "\r\x1b[Kup to date with block %d after %d at %.0f/s\n", p.Block, p.Done, p.Rate)
+			shown = false
+		}
 	}
-	a.note("%s", text)
 }
