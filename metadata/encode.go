@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"iod/scale"
+	"iod/spelling"
 )
 
 // Valuer is implemented by Go types that stand for a chain value: ScaleValue returns what is encoded in their place,
@@ -289,7 +290,7 @@ func (e *encoder) call(v any) error {
 	vs := e.m.variants(p.calls)
 	x := byName(vs, c.Name)
 	if x == nil {
-		return &NotFoundError{"call", c.Pallet, c.Name, nearest(c.Name, variantNames(vs))}
+		return &NotFoundError{"call", c.Pallet, c.Name, spelling.Nearest(c.Name, variantNames(vs))}
 	}
 	e.b = append(e.b, p.index, x.index)
 	return e.fields(x.fields, c.Args)
@@ -335,7 +336,7 @@ func (e *encoder) enum(id TypeID, n *node, v any) error {
 	x := byName(n.variants, name)
 	if x == nil {
 		problem := fmt.Sprintf("%s has no variant %q", e.m.name(id), name)
-		if near := nearest(name, variantNames(n.variants)); near != "" {
+		if near := spelling.Nearest(name, variantNames(n.variants)); near != "" {
 			problem += fmt.Sprintf("; did you mean %q?", near)
 		}
 		return misfit("%s", problem)

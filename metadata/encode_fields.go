@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"iod/spelling"
 )
 
 // composite encodes a composite from Fields, a map or a struct by name, or from a list by position.
@@ -134,7 +136,7 @@ func wanted(fs []field) string {
 
 func unknownField(want []field, name string) error {
 	problem := "is superfluous: there are to be " + wanted(want)
-	near := nearest(name, func(yield func(string) bool) {
+	near := spelling.Nearest(name, func(yield func(string) bool) {
 		for _, f := range want {
 			if !yield(f.name) {
 				return

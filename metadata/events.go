@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"iod/scale"
+	"iod/spelling"
 )
 
 // eventPlan tells whether System.Events has the form that DecodeEvents reads:
@@ -114,7 +115,7 @@ func (e *encoder) event(x *Event) error {
 	}
 	v := byName(e.m.variants(p.events), x.Name)
 	if v == nil {
-		return &NotFoundError{"event", x.Pallet, x.Name, nearest(x.Name, variantNames(e.m.variants(p.events)))}
+		return &NotFoundError{"event", x.Pallet, x.Name, spelling.Nearest(x.Name, variantNames(e.m.variants(p.events)))}
 	}
 	e.b = append(e.b, p.index, v.index)
 	if err := e.fields(v.fields, x.Fields); err != nil {

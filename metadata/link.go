@@ -3,6 +3,8 @@ package metadata
 import (
 	"fmt"
 	"slices"
+
+	"iod/spelling"
 )
 
 // link checks that what the parts of the metadata say about types holds, and indexes them.
@@ -94,7 +96,7 @@ func (m *Metadata) pallet(name string) (*pallet, error) {
 	if i, ok := m.byName[name]; ok {
 		return &m.pallets[i], nil
 	}
-	return nil, &NotFoundError{Kind: "pallet", Name: name, Nearest: nearest(name, func(yield func(string) bool) {
+	return nil, &NotFoundError{Kind: "pallet", Name: name, Nearest: spelling.Nearest(name, func(yield func(string) bool) {
 		for i := range m.pallets {
 			if !yield(m.pallets[i].name) {
 				return

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"iod/scale"
+	"iod/spelling"
 )
 
 // RuntimeMethod describes a method of a runtime API.
@@ -67,7 +68,7 @@ func (m *Metadata) method(name string) (runtimeMethod, error) {
 	}
 	x, ok := m.apis[name]
 	if !ok {
-		return x, &NotFoundError{Kind: "runtime API method", Name: name, Nearest: nearest(name, maps.Keys(m.apis))}
+		return x, &NotFoundError{Kind: "runtime API method", Name: name, Nearest: spelling.Nearest(name, maps.Keys(m.apis))}
 	}
 	return x, nil
 }

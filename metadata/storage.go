@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"iod/scale"
+	"iod/spelling"
 )
 
 // entry returns a storage entry by name, or nil.
@@ -25,7 +26,7 @@ func (m *Metadata) storage(pallet, item string) (*pallet, *storage, error) {
 	if s := p.entry(item); s != nil {
 		return p, s, nil
 	}
-	return nil, nil, &NotFoundError{"storage entry", pallet, item, nearest(item, func(yield func(string) bool) {
+	return nil, nil, &NotFoundError{"storage entry", pallet, item, spelling.Nearest(item, func(yield func(string) bool) {
 		for _, s := range p.storage {
 			if !yield(s.name) {
 				return
@@ -151,7 +152,7 @@ func (m *Metadata) Constant(pallet, name string) (any, error) {
 			return m.Decode(c.typ, []byte(c.value))
 		}
 	}
-	return nil, &NotFoundError{"constant", pallet, name, nearest(name, func(yield func(string) bool) {
+	return nil, &NotFoundError{"constant", pallet, name, spelling.Nearest(name, func(yield func(string) bool) {
 		for _, c := range p.constants {
 			if !yield(c.name) {
 				return
