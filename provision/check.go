@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"net"
 	"net/url"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"iod/key"
 	"iod/mqtt"
 	"iod/overlay"
+	"iod/spelling"
 )
 
 // Defaults and bounds of the manifest.
@@ -26,18 +26,18 @@ const (
 	defaultLease = 10 * time.Minute
 	maxLease     = 24 * time.Hour
 	defaultHeals = 12
-	maxStreams   = 64
 	maxPrograms  = 64
-	maxRelays    = 8
+	maxEndpoints = 16
 	maxText      = 256
+	maxProblems  = 100     // that are reported at once
+	leastValid   = 100     // blocks: the document is renewed three times within them, at a fee each
+	mostValid    = 1 << 31 // blocks
 )
 
 var (
-	streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
-	fieldName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
-	decimal    = regexp.MustCompile(`^(0|[1-9][0-9]{0,20})(\.[0-9]{1,18})?$`)
-	periodForm = regexp.MustCompile(`^([1-9][0-9]{0,5})(m|h|d|w)$`)
-	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	fieldName   = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+	coordinates = regexp.MustCompile(`^[-+0-9.eE\s]+,[-+0-9.eE\s]+$`)
+	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 // kinds are the kinds of stream.
@@ -48,9 +48,20 @@ type checker struct {
 	at       positions
 	dir      string
 	problems []Problem
+	told     map[string]bool // paths that have a problem already
 }
 
+// complain notes a mistake. Only the first one of a path, or of the table that it is in, counts: others mostly follow from it.
 func (c *checker) complain(path, format string, args ...any) {
+	for p := path; p != ""; p = p[:max(strings.LastIndexAny(p, ".["), 0)] {
+		if c.told[p] {
+			return
+		}
+	}
+	if len(c.problems) == maxProblems {
+		return
+	}
+	c.told[path] = true
 	where := c.at.find(path)
 	c.problems = append(c.problems, Problem{where.line, where.column, fmt.Sprintf(format, args...)})
 }
@@ -59,6 +70,9 @@ func (c *checker) manifest(f *manifestFile) *Manifest {
 	m := &Manifest{Dir: c.dir, RPC: f.RPC, Key: c.file(f.Key), State: c.file(f.State)}
 	if f.State == "" {
 		m.State = c.file(".iod")
+	}
+	if len(f.RPC) > maxEndpoints {
+		c.complain("rpc", "%d endpoints are more than %d", len(f.RPC), maxEndpoints)
 	}
 	for i, u := range f.RPC {
 		c.endpoint(fmt.Sprintf("rpc[%d]", i), u)
@@ -69,7 +83,7 @@ func (c *checker) manifest(f *manifestFile) *Manifest {
 	if f.Owner != "" {
 		id, err := key.ParseAccount(f.Owner)
 		if err != nil {
-			c.complain("owner", "owner: %v", err)
+			c.complain("owner", "owner: %v; it is an address as iod key show prints it", err)
 		}
 		m.Owner = &id
 	}
@@ -115,20 +129,37 @@ func (c *checker) device(f *deviceFile) DeviceInfo {
 		c.complain("device.data_type", "data_type is missing in [device]: say what the device measures, as in \"weather\"")
 	}
 	c.location(f.Location)
+	if f.ValidFor != 0 && (f.ValidFor < leastValid || f.ValidFor > mostValid) {
+		c.complain("device.valid_for", "valid_for = %d blocks is not between %d and %d; without it the document is valid for ever", f.ValidFor, leastValid, uint32(mostValid))
+	}
 	c.price("device.price_pin", "price_pin", f.PricePin)
 	c.price("device.price_access", "price_access", f.PriceAccess)
-	for _, name := range slices.Sorted(maps.Keys(f.Additional)) {
+	d.Additional = c.additional(f.Additional)
+	return d
+}
+
+func (c *checker) additional(fields map[string]any) (out []Additional) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		path := "device.additional." + name
 		if !fieldName.MatchString(name) || reserved(name) {
 			c.complain(path, "additional field %q: names are 1 to 64 letters, digits, dots, hyphens or underscores, and none of iod's own", name)
 		}
-		data, err := json.Marshal(f.Additional[name])
+		data, err := jsonText(fields[name])
 		if err != nil || len(data) > 4096 {
 			c.complain(path, "additional field %q: the value must be text, a number, a boolean or a list or table of these, at most 4096 bytes as JSON", name)
 		}
-		d.Additional = append(d.Additional, Additional{name, string(data)})
+		out = append(out, Additional{name, data})
 	}
-	return d
+	return out
+}
+
+// jsonText is the form in which the existing marketplace writes values, without the escapes that are for web pages.
+func jsonText(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 // reserved reports whether a field name has a meaning of its own in a document.
@@ -142,23 +173,17 @@ func reserved(name string) bool {
 
 // location refuses what looks like coordinates and is none.
 func (c *checker) location(s string) {
-	lat, lon, ok := strings.Cut(s, ",")
-	if !ok {
-		return
-	}
-	a, err1 := strconv.ParseFloat(strings.TrimSpace(lat), 64)
-	b, err2 := strconv.ParseFloat(strings.TrimSpace(lon), 64)
-	if err1 != nil || err2 != nil {
-		return // a name with a comma
-	}
-	if !(math.Abs(a) <= 90) || !(math.Abs(b) <= 180) {
-		c.complain("device.location", "location %q: latitude is -90 to 90, longitude -180 to 180, in that order", s)
+	if _, _, ok := document.ParseLocation(s); !ok && coordinates.MatchString(s) {
+		c.complain("device.location", "location %q: latitude is -90 to 90, longitude -180 to 180, in that order, as in \"40.19,44.55\"", s)
 	}
 }
 
 func (c *checker) price(path, name, s string) {
-	if s != "" && !decimal.MatchString(s) {
-		c.complain(path, "%s = %q is not a decimal number of at most 18 fractional digits, such as \"42.5\"", name, s)
+	if s == "" {
+		return
+	}
+	if _, err := document.NormalPrice(s); err != nil {
+		c.complain(path, "%s: %v", name, err)
 	}
 }
 
@@ -180,6 +205,10 @@ func (c *checker) lease(s string) time.Duration {
 }
 
 func (c *checker) relays(addrs []string, needed bool) []overlay.RelayAddr {
+	if len(addrs) > document.MaxRelays {
+		c.complain("overlay.relays", "%d relays are more than %d", len(addrs), document.MaxRelays)
+		return nil
+	}
 	var out []overlay.RelayAddr
 	for i, s := range addrs {
 		addr, err := overlay.ParseRelayAddr(s)
@@ -195,22 +224,20 @@ func (c *checker) relays(addrs []string, needed bool) []overlay.RelayAddr {
 	if needed && len(addrs) == 0 {
 		c.complain("overlay.relays", "a device with streams needs a relay: [overlay] relays = [\"tls://host:port/<node id>\"], as iod relay prints it")
 	}
-	if len(addrs) > maxRelays {
-		c.complain("overlay.relays", "%d relays are more than %d", len(addrs), maxRelays)
-	}
 	return out
 }
 
 func (c *checker) streams(files []streamFile) []Stream {
-	if len(files) > maxStreams {
-		c.complain("stream", "%d streams are more than %d", len(files), maxStreams)
+	if len(files) > document.MaxStreams {
+		c.complain("stream", "%d streams are more than %d", len(files), document.MaxStreams)
+		return nil
 	}
 	var out []Stream
 	for i := range files {
 		f := &files[i]
 		path := fmt.Sprintf("stream[%d]", i)
-		if !streamName.MatchString(f.Name) {
-			c.complain(path+".name", "stream name %q: 1 to 32 lower-case letters, digits, hyphens or underscores", f.Name)
+		if !document.ValidStreamName(f.Name) {
+			c.name(path, "stream", f.Name)
 		} else if slices.ContainsFunc(out, func(s Stream) bool { return s.Name == f.Name }) {
 			c.complain(path+".name", "stream name %q stands twice", f.Name)
 		}
@@ -220,12 +247,25 @@ func (c *checker) streams(files []streamFile) []Stream {
 	return out
 }
 
+// name complains about a name that is none.
+func (c *checker) name(path, what, name string) {
+	if name == "" {
+		c.complain(path+".name", "a %s has no name: give it one, as in name = \"weather\"", what)
+		return
+	}
+	c.complain(path+".name", "%s name %.64q: 1 to 32 lower-case letters, digits, hyphens or underscores", what, name)
+}
+
 func (c *checker) stream(path string, f *streamFile) {
 	switch {
 	case f.Kind == "":
 		c.complain(path+".kind", "stream %q has no kind; it is one of %s", f.Name, strings.Join(kinds, ", "))
 	case !slices.Contains(kinds, f.Kind):
-		c.complain(path+".kind", "stream %q: kind %q is none of %s", f.Name, f.Kind, strings.Join(kinds, ", "))
+		meant := ""
+		if near := spelling.Nearest(f.Kind, slices.Values(kinds)); near != "" {
+			meant = fmt.Sprintf("; did you mean %q?", near)
+		}
+		c.complain(path+".kind", "stream %q: kind %q is none of %s%s", f.Name, f.Kind, strings.Join(kinds, ", "), meant)
 	}
 	c.target(path+".target", f)
 	c.topics(path, f)
@@ -233,8 +273,10 @@ func (c *checker) stream(path string, f *streamFile) {
 	if f.Price != "" && f.Period == "" {
 		c.complain(path+".price", "stream %q has a price and no period: say for how long it is paid, as in period = \"30d\"", f.Name)
 	}
-	if f.Period != "" && !periodForm.MatchString(f.Period) {
-		c.complain(path+".period", "period = %q is not of the form 30m, 12h, 30d or 4w", f.Period)
+	if f.Period != "" {
+		if _, err := document.ParsePeriod(f.Period); err != nil {
+			c.complain(path+".period", "%v", err)
+		}
 	}
 	for name, s := range map[string]string{"data_type": f.DataType, "unit": f.Unit, "description": f.Description, "content_type": f.ContentType} {
 		c.text(path+"."+name, name, s)
@@ -255,7 +297,7 @@ func (c *checker) target(path string, f *streamFile) {
 	host, port, err := net.SplitHostPort(f.Target)
 	n, perr := strconv.ParseUint(port, 10, 16)
 	if err != nil || host == "" || perr != nil || n == 0 {
-		c.complain(path, "target = %q is not host:port", f.Target)
+		c.complain(path, "target = %q is not host:port, as in \"127.0.0.1:1883\"", f.Target)
 	}
 }
 
@@ -263,11 +305,12 @@ func (c *checker) topics(path string, f *streamFile) {
 	if f.Kind == "mqtt" && len(f.Topics) == 0 {
 		c.complain(path+".topics", "stream %q shares no topics: name them, as in topics = [\"measurements/#\"]", f.Name)
 	}
-	if f.Kind != "mqtt" && len(f.Topics) > 0 {
+	if f.Kind != "mqtt" && slices.Contains(kinds, f.Kind) && len(f.Topics) > 0 {
 		c.complain(path+".topics", "topics are for streams of kind mqtt")
 	}
-	if len(f.Topics) > 64 {
-		c.complain(path+".topics", "%d topic filters are more than 64", len(f.Topics))
+	if len(f.Topics) > document.MaxTopics {
+		c.complain(path+".topics", "%d topic filters are more than %d", len(f.Topics), document.MaxTopics)
+		return
 	}
 	for i, t := range f.Topics {
 		if err := mqtt.ValidFilter(t); err != nil {
@@ -279,13 +322,14 @@ func (c *checker) topics(path string, f *streamFile) {
 func (c *checker) programs(files []programFile) []Program {
 	if len(files) > maxPrograms {
 		c.complain("program", "%d programs are more than %d", len(files), maxPrograms)
+		return nil
 	}
 	var out []Program
 	for i := range files {
 		f := &files[i]
 		path := fmt.Sprintf("program[%d]", i)
-		if !streamName.MatchString(f.Name) {
-			c.complain(path+".name", "program name %q: 1 to 32 lower-case letters, digits, hyphens or underscores", f.Name)
+		if !document.ValidStreamName(f.Name) {
+			c.name(path, "program", f.Name)
 		} else if slices.ContainsFunc(out, func(p Program) bool { return p.Name == f.Name }) {
 			c.complain(path+".name", "program name %q stands twice", f.Name)
 		}

@@ -1,12 +1,13 @@
 package provision
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +16,6 @@ import (
 
 	"iod/key"
 	"iod/overlay"
-	"iod/spelling"
 )
 
 // manifestLimit bounds the size of a manifest in bytes.
@@ -23,7 +23,7 @@ const manifestLimit = 1 << 20
 
 // Manifest is a device's configuration file, checked.
 type Manifest struct {
-	Path string // of the file; empty when it was not read from one
+	Path string // of the file, absolute; empty when it was not read from one
 	Dir  string // to which relative paths in it are relative
 
 	RPC      []string
@@ -149,16 +149,6 @@ type programFile struct {
 	Env     map[string]string `toml:"env"`
 }
 
-// knownKeys are the keys of each table, for suggestions.
-var knownKeys = map[string][]string{
-	"":        {"rpc", "key", "owner", "state", "device", "access", "overlay", "stream", "program"},
-	"device":  {"data_type", "location", "price_pin", "price_access", "valid_for", "heals_per_hour", "additional"},
-	"access":  {"lease"},
-	"overlay": {"relays"},
-	"stream":  {"name", "kind", "target", "topics", "data_type", "unit", "description", "content_type", "price", "period", "user", "password_env"},
-	"program": {"name", "command", "dir", "env"},
-}
-
 // Load reads and checks a manifest file. Mistakes in it are a *ManifestError.
 func Load(path string) (*Manifest, error) {
 	f, err := os.Open(path)
@@ -189,66 +179,34 @@ func parse(name, dir string, b []byte) (*Manifest, error) {
 	if len(b) > manifestLimit {
 		return nil, &ManifestError{name, []Problem{{1, 1, fmt.Sprintf("the manifest is larger than %d bytes", manifestLimit)}}}
 	}
+	var tree map[string]any
+	if err := toml.Unmarshal(b, &tree); err != nil {
+		return nil, &ManifestError{name, []Problem{syntaxProblem(err)}}
+	}
+	c := &checker{at: locate(b), dir: dir, told: map[string]bool{}}
 	var f manifestFile
-	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		if e := decodeProblems(name, b, err); e != nil {
-			return nil, e
+	c.fill(reflect.ValueOf(&f).Elem(), tree, "")
+	m := c.manifest(&f)
+	if len(c.problems) == 0 {
+		if _, err := Desired(m, key.AccountID{}, key.NodeID{}, ""); err != nil {
+			c.complain("device", "%v", err)
 		}
 	}
-	c := &checker{at: locate(b), dir: dir}
-	m := c.manifest(&f)
 	if len(c.problems) > 0 {
 		slices.SortStableFunc(c.problems, func(a, b Problem) int {
-			return (a.Line-b.Line)*1e6 + a.Column - b.Column
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 		})
 		return nil, &ManifestError{name, c.problems}
 	}
 	return m, nil
 }
 
-// decodeProblems turns the decoder's errors into ours.
-func decodeProblems(name string, b []byte, err error) *ManifestError {
-	var strict *toml.StrictMissingError
+// syntaxProblem says where a text is not TOML.
+func syntaxProblem(err error) Problem {
+	p := Problem{1, 1, "not TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
 	var decode *toml.DecodeError
-	e := &ManifestError{File: name}
-	switch {
-	case errors.As(err, &strict):
-		for _, d := range strict.Errors {
-			line, column := d.Position()
-			e.Problems = append(e.Problems, Problem{line, column, unknownKey(d.Key())})
-		}
-	case errors.As(err, &decode):
-		line, column := decode.Position()
-		e.Problems = []Problem{{line, column, strings.TrimPrefix(decode.Error(), "toml: ")}}
-	default:
-		e.Problems = []Problem{{1, 1, strings.TrimPrefix(err.Error(), "toml: ")}}
+	if errors.As(err, &decode) {
+		p.Line, p.Column = decode.Position()
 	}
-	return e
-}
-
-// unknownKey says what is wrong with a key and what was probably meant.
-func unknownKey(k toml.Key) string {
-	last := k[len(k)-1]
-	table := strings.Join(k[:len(k)-1], ".")
-	msg := fmt.Sprintf("unknown key %q", last)
-	if table != "" {
-		msg = fmt.Sprintf("unknown key %q in [%s]", last, table)
-	}
-	known := knownKeys[table]
-	if meant := spelling.Nearest(last, slices.Values(known)); meant != "" {
-		return msg + fmt.Sprintf("; did you mean %q?", meant)
-	}
-	for other, keys := range knownKeys {
-		if slices.Contains(keys, last) && other != "" {
-			return msg + fmt.Sprintf("; it belongs to [%s]", other)
-		}
-	}
-	if table == "device" {
-		return msg + "; further fields of a device go below [device.additional]"
-	}
-	if len(known) > 0 {
-		return msg + "; known here: " + strings.Join(known, ", ")
-	}
-	return msg
+	return p
 }

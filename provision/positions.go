@@ -71,16 +71,29 @@ func keyPath(p *unstable.Parser, it unstable.Iterator, table string, counts map[
 	return strings.Join(parts, "."), where
 }
 
-// value locates the keys inside inline tables.
+// value locates what is inside inline tables and arrays.
 func (at positions) value(p *unstable.Parser, path string, v *unstable.Node, counts map[string]int) {
-	if v == nil || v.Kind != unstable.InlineTable {
+	if v == nil {
 		return
 	}
-	for it := v.Children(); it.Next(); {
-		kv := it.Node()
-		inner, where := keyPath(p, kv.Key(), path, counts)
-		at[inner] = where
-		at.value(p, inner, kv.Value(), counts)
+	switch v.Kind {
+	case unstable.InlineTable:
+		for it := v.Children(); it.Next(); {
+			kv := it.Node()
+			inner, where := keyPath(p, kv.Key(), path, counts)
+			at[inner] = where
+			at.value(p, inner, kv.Value(), counts)
+		}
+	case unstable.Array:
+		n := 0
+		for it := v.Children(); it.Next(); n++ {
+			inner := path + "[" + strconv.Itoa(n) + "]"
+			if raw := it.Node().Raw; raw.Length > 0 {
+				start := p.Shape(raw).Start
+				at[inner] = position{start.Line, start.Column}
+			}
+			at.value(p, inner, it.Node(), counts)
+		}
 	}
 }
 

@@ -286,7 +286,7 @@ func (r *reconciler) renewal(ctx context.Context, b *chain.Block, a Actual) time
 	}
 	const sample = 100
 	pace := 6 * time.Second
-	if back := min(b.Number, sample); back > 0 {
+	if back := min(max(b.Number, 1)-1, sample); back > 0 { // block 0 has no time
 		if old, err := r.client.BlockByNumber(ctx, b.Number-back); err == nil {
 			if then, err := old.Time(ctx); err == nil && then.Unix() > 0 {
 				pace = min(max(a.Time.Sub(then)/time.Duration(back), 100*time.Millisecond), time.Minute)
