@@ -96,17 +96,24 @@ func MakePlan(m *Manifest, account key.AccountID, node key.NodeID, actual Actual
 	if err != nil {
 		return nil, fmt.Errorf("describe the device: %w", err)
 	}
-	if max(p.sequence, actual.Floor) == math.MaxUint64 {
+	p.device = want
+	p.device.Sequence = following(actual.Time, max(p.sequence, actual.Floor))
+	if p.compare(had, want, actual); p.Publish && p.device.Sequence == 0 {
 		return nil, errSequence
 	}
-	p.device = want
-	p.device.Sequence = max(uint64(max(actual.Time.UnixMilli(), 1)), p.sequence+1, actual.Floor+1)
-	p.compare(had, want, actual)
 	if m.Owner == nil || *m.Owner == account {
 		p.Setup = access.Setup(account, account, streamNames(m), actual.Access)
 		p.SetupCalls = len(p.Setup)
 	}
 	return p, nil
+}
+
+// following returns the sequence of a document that is made at a time after another one; 0: there is none.
+func following(t time.Time, last uint64) uint64 {
+	if last == math.MaxUint64 {
+		return 0
+	}
+	return max(uint64(max(t.UnixMilli(), 1)), last+1)
 }
 
 // lasting returns the vouch to publish: that of the genuine document if it holds, since a signature can be neither taken back nor
