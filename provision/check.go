@@ -29,9 +29,9 @@ const (
 	maxPrograms  = 64
 	maxEndpoints = 16
 	maxText      = 256
-	maxProblems  = 100     // that are reported at once
-	leastValid   = 100     // blocks: the document is renewed three times within them, at a fee each
-	mostValid    = 1 << 31 // blocks
+	maxProblems  = 100 // that are reported at once
+	leastValid   = 100 // blocks: the document is renewed three times within them, at a fee each
+	mostValid    = 1e8 // blocks: decades
 )
 
 var (

@@ -185,9 +185,11 @@ func (k *keeper) failed(err error, now time.Time) {
 // renewal is how long the document can be left alone before its validity is to be looked at: until two thirds of it have passed
 // at the given pace, but at most a third of the whole, since paces change.
 func renewal(validFor, validity, number uint32, pace time.Duration) time.Duration {
-	var left time.Duration
-	if validity > number && validity-number > validFor/3 {
-		left = time.Duration(validity-number-validFor/3+1) * pace
+	third := validFor / 3
+	blocks := uint32(0)
+	if validity > number && validity-number > third {
+		blocks = min(validity-number-third+1, third)
 	}
-	return max(min(left, time.Duration(validFor/3)*pace), pace, time.Second)
+	const most = 1 << 20 // blocks: farther ahead nobody needs to see, and durations would overflow
+	return max(time.Duration(min(blocks, most))*pace, pace, time.Second)
 }
