@@ -21,6 +21,9 @@ type Plan struct {
 	// Remaining are the ways by which the account keeps the stream after a revocation: arrangements of the owner's
 	// own, which iod does not touch.
 	Remaining []Path
+	// Certain says that the pallet finds everything that is unassigned whichever Rust its runtime was built with. Otherwise it
+	// does if that was Rust 1.52 to 1.81, as for the runtimes of peaq that are known.
+	Certain bool
 }
 
 // Setup returns what is missing of the entities and assignments of a device and its streams. An entity that exists is left as it
@@ -96,45 +99,65 @@ func onWay(streams []string, stream string) []string {
 // Revoke plans that account loses a stream of the device, or with an empty stream all of its streams: it takes the account
 // out of the stream's group, the device's group and the stream's role. Other streams that it would lose with them, as one who had the
 // whole device does, it keeps by their own groups. Ways that the owner arranged otherwise are reported as remaining.
+//
+// Since the pallet misses some assignments that are there (see unassign.go), others may be taken out first and put back. Revocation.Do
+// carries a plan out, checks what came of it and plans anew if need be.
 func Revoke(owner, device key.AccountID, streams []string, stream string, account key.AccountID, current State) (Plan, error) {
-	revoked := onWay(streams, stream)
+	return Revocation{owner, device, streams, stream, account}.plan(current, false)
+}
+
+// plan makes the plan; padded: so that it holds in any case.
+func (r Revocation) plan(current State, padded bool) (Plan, error) {
+	revoked := onWay(r.Streams, r.Stream)
 	if err := checkStreams(revoked); err != nil {
-		return Plan{}, fmt.Errorf("revoke %s: %w", account, err)
+		return Plan{}, fmt.Errorf("revoke %s: %w", r.Account, err)
 	}
-	var plan Plan
-	user := rbac.UserID(account)
+	user := rbac.UserID(r.Account)
 	after := current
-	drop := func(r rbac.Relation, held rbac.ID) {
-		if current.holds(r, user, held) {
-			plan.Calls = append(plan.Calls, rbac.Unassign(rbac.Assignment{Relation: r, Holder: user, Held: held}))
-			after = after.changed(Holding{r, user}, held, false)
+	groups := regrouping{relation: rbac.UserGroup, user: user, list: current.Held[Holding{rbac.UserGroup, user}]}
+	roles := regrouping{relation: rbac.UserRole, user: user, list: current.Held[Holding{rbac.UserRole, user}]}
+	drop := func(g *regrouping, held rbac.ID) {
+		if current.holds(g.relation, user, held) {
+			g.drop = append(g.drop, held)
+			after = after.changed(Holding{g.relation, user}, held, false)
 		}
 	}
-	drop(rbac.UserGroup, EntityID(owner, device, "", rbac.Group))
+	drop(&groups, EntityID(r.Owner, r.Device, "", rbac.Group))
 	for _, name := range revoked {
-		id := idsOf(owner, device, name)
-		drop(rbac.UserGroup, id.group)
-		drop(rbac.UserRole, id.role)
+		id := idsOf(r.Owner, r.Device, name)
+		drop(&groups, id.group)
+		drop(&roles, id.role)
 	}
-	remaining := func(s State) (paths []Path) {
-		for _, name := range revoked {
-			paths = append(paths, Paths(s, account, EntityID(owner, device, name, rbac.Permission))...)
-		}
-		return paths
-	}
-	plan.Remaining = remaining(after)
-	for _, name := range streams {
-		id := idsOf(owner, device, name)
-		if slices.Contains(revoked, name) || len(Paths(current, account, id.permission)) == 0 || len(Paths(after, account, id.permission)) > 0 {
+	plan := Plan{Remaining: r.paths(after)}
+	for _, name := range r.Streams {
+		id := idsOf(r.Owner, r.Device, name)
+		if slices.Contains(revoked, name) || len(Paths(current, r.Account, id.permission)) == 0 || len(Paths(after, r.Account, id.permission)) > 0 {
 			continue
 		}
 		kept := after.changed(Holding{rbac.UserGroup, user}, id.group, true)
-		if len(Paths(kept, account, id.permission)) > 0 && len(remaining(kept)) == len(plan.Remaining) {
-			plan.Calls = append(plan.Calls, rbac.Assign(rbac.Assignment{Relation: rbac.UserGroup, Holder: user, Held: id.group}))
+		if len(Paths(kept, r.Account, id.permission)) > 0 && len(r.paths(kept)) == len(plan.Remaining) {
+			groups.add = append(groups.add, id.group)
 			after = kept
 		}
 	}
+	plan.Certain = true
+	for _, g := range []regrouping{groups, roles} {
+		calls, certain, err := g.calls(current, padded)
+		if err != nil {
+			return Plan{}, fmt.Errorf("revoke %s: %w", r.Account, err)
+		}
+		plan.Calls = append(plan.Calls, calls...)
+		plan.Certain = plan.Certain && certain
+	}
 	return plan, nil
+}
+
+// paths returns the ways by which the account reaches what it is to lose.
+func (r Revocation) paths(s State) (paths []Path) {
+	for _, name := range onWay(r.Streams, r.Stream) {
+		paths = append(paths, Paths(s, r.Account, EntityID(r.Owner, r.Device, name, rbac.Permission))...)
+	}
+	return paths
 }
 
 // changed returns the state with one assignment more or less.
