@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,32 +50,45 @@ type story struct {
 	began   time.Time
 	running []*process // in the order of their start
 	wait    sync.WaitGroup
+	fail    context.CancelCauseFunc // ends the story
+	ending  atomic.Bool             // processes end because they are told to
 
-	rpc, index, relay                string
-	device, owner, consumer          identity
-	chain, node, provisioner, reader *process
-	clock                            *blockClock
-	granted                          time.Time
+	rpc, index, relay       string
+	device, owner, consumer identity
+	provisioner, reader     *process
+	clock                   *blockClock
+	published               time.Time // when the device said so
+	granted                 grant
 }
+
+// grant is when the grant was first in a best block, and when it was final, as seen from here.
+type grant struct{ best, final time.Time }
 
 // identity is an account of the story.
 type identity struct{ file, address, did string }
 
 func (s *story) logs() string { return filepath.Join(s.o.Dir, "logs") }
 
-// Run tells the story. Unless o.Once it then stays until ctx ends. No process that it started is left.
+// Run tells the story. Unless o.Once it then stays until ctx ends. No process that it started is left. The error is a
+// *StepError when a step did not come out, and ErrInterrupted when ctx ended before the end of the story.
 func Run(ctx context.Context, o Options) error {
 	s := &story{o: o, began: time.Now()}
 	if err := os.MkdirAll(s.logs(), 0o700); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	defer s.stop()
+	own, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	s.fail = fail
 	for _, step := range s.steps() {
-		stepCtx, cancel := context.WithTimeoutCause(ctx, stepTimeout, fmt.Errorf("nothing came of it within %s", stepTimeout))
+		stepCtx, cancel := context.WithTimeoutCause(own, stepTimeout, fmt.Errorf("nothing came of it within %s", stepTimeout))
 		err := step.do(stepCtx)
 		cancel()
 		if ctx.Err() != nil {
-			return context.Canceled
+			return fmt.Errorf("demo: step %q: %w", step.name, ErrInterrupted)
+		}
+		if own.Err() != nil { // a process ended; what the step makes of it says less
+			err = context.Cause(own)
 		}
 		if err != nil {
 			return &StepError{Step: step.name, Logs: s.logs(), Err: err}
@@ -84,8 +98,11 @@ func Run(ctx context.Context, o Options) error {
 	if o.Once {
 		return nil
 	}
-	return s.stay(ctx)
+	return s.stay(ctx, own)
 }
+
+// ErrInterrupted says that the story was not told to its end.
+var ErrInterrupted = errors.New("interrupted")
 
 type step struct {
 	name string
@@ -120,8 +137,10 @@ func (s *story) say(subject, format string, args ...any) {
 
 // stop ends every process, the last started first.
 func (s *story) stop() {
+	s.ending.Store(true)
 	if s.clock != nil {
 		s.clock.close()
+		s.clock = nil
 	}
 	for i := len(s.running) - 1; i >= 0; i-- {
 		s.running[i].stop(8 * time.Second)
@@ -129,8 +148,8 @@ func (s *story) stop() {
 	s.wait.Wait()
 }
 
-// stay says what to try and waits for the end of ctx, or of a process that should not have ended.
-func (s *story) stay(ctx context.Context) error {
+// stay says what to try and waits for the end of ctx, or of a process that should not have ended, which ends own.
+func (s *story) stay(ctx, own context.Context) error {
 	copyLine(s.o.Out, `
 everything is still running. try in another terminal:
 
@@ -148,22 +167,12 @@ everything is still running. try in another terminal:
   the chain in a browser:   the polkadot.js apps, custom endpoint %[1]s
 
 ctrl-c ends it all`, s.rpc, s.index, s.o.Dir, s.o.Self, s.device.did, s.consumer.address)
-	select {
-	case <-ctx.Done():
-		copyLine(s.o.Out, "\nending every process …")
-		s.stop()
-		copyLine(s.o.Out, "nothing is left running; keys and logs are in %s", s.o.Dir)
-		return nil
-	case <-s.chain.done:
-		return &StepError{Step: "stay", Logs: s.logs(), Err: fmt.Errorf("the chain ended: %w", errOr(s.chain.err))}
-	case <-s.provisioner.done:
-		return &StepError{Step: "stay", Logs: s.logs(), Err: fmt.Errorf("the device ended: %w", errOr(s.provisioner.err))}
+	<-own.Done()
+	if ctx.Err() == nil {
+		return &StepError{Step: "stay", Logs: s.logs(), Err: context.Cause(own)}
 	}
-}
-
-func errOr(err error) error {
-	if err == nil {
-		return errors.New("without an error")
-	}
-	return err
+	copyLine(s.o.Out, "\nending every process …")
+	s.stop()
+	copyLine(s.o.Out, "nothing is left running; keys and logs are in %s", s.o.Dir)
+	return nil
 }

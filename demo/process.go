@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -36,6 +38,7 @@ type process struct {
 
 	mu    sync.Mutex
 	lines []line
+	text  []byte        // the newest line, JSON or not
 	more  chan struct{} // closed and replaced with each new line
 }
 
@@ -47,7 +50,7 @@ const (
 
 // start runs the iod binary. The process is in a group of its own, so that a Ctrl-C at the terminal reaches the demo
 // alone, which then ends its processes in order.
-func (s *story) start(name string, env []string, args ...string) (*process, error) {
+func (s *story) start(name string, args ...string) (*process, error) {
 	log, err := os.OpenFile(filepath.Join(s.logs(), name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -55,7 +58,7 @@ func (s *story) start(name string, env []string, args ...string) (*process, erro
 	p := &process{name: name, log: log, done: make(chan struct{}), more: make(chan struct{})}
 	p.cmd = exec.Command(s.o.Self, args...)
 	p.cmd.Dir = s.o.Dir
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env = environ()
 	p.cmd.SysProcAttr = ownGroup()
 	out, errOut := p.pipe(), p.pipe()
 	p.cmd.Stdout, p.cmd.Stderr = out, errOut
@@ -71,8 +74,16 @@ func (s *story) start(name string, env []string, args ...string) (*process, erro
 		errOut.flush()
 		log.Close()
 		close(p.done)
+		if !s.ending.Load() {
+			s.fail(fmt.Errorf("%s ended: %s: %s", name, p.cmd.ProcessState, p.lastWords()))
+		}
 	})
 	return p, nil
+}
+
+// environ is the environment without what a person at this terminal has set for iod: the story has keys and a chain of its own.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "IOD_") })
 }
 
 // lineWriter cuts what a process writes into lines.
@@ -112,6 +123,7 @@ func (p *process) took(b []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fmt.Fprintf(p.log, "%s %s\n", now.UTC().Format("15:04:05.000"), b)
+	p.text = append(p.text[:0], b[:min(len(b), 400)]...)
 	l := line{at: now}
 	if json.Unmarshal(b, &l.fields) != nil {
 		return
@@ -157,6 +169,25 @@ func (p *process) await(ctx context.Context, after time.Time, ok func(line) bool
 	}
 }
 
+// lastWords is the newest line that the process printed.
+func (p *process) lastWords() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return bytes.Clone(p.text)
+}
+
+// newest returns the newest line that ok accepts.
+func (p *process) newest(ok func(line) bool) (line, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range slices.Backward(p.lines) {
+		if ok(l) {
+			return l, true
+		}
+	}
+	return line{}, false
+}
+
 // last is await without waiting.
 func (p *process) last(after time.Time, ok func(line) bool) (line, error) {
 	p.mu.Lock()
@@ -195,10 +226,10 @@ type result struct {
 }
 
 // run runs an iod command to its end, logs it, and returns what it printed.
-func (s *story) run(ctx context.Context, env []string, args ...string) (result, error) {
+func (s *story) run(ctx context.Context, args ...string) (result, error) {
 	cmd := exec.CommandContext(ctx, s.o.Self, args...)
 	cmd.Dir = s.o.Dir
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = environ()
 	cmd.SysProcAttr = ownGroup()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 3 * time.Second

@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
+	"iod/access"
 	"iod/provision"
 )
 
@@ -24,13 +26,13 @@ func (s *story) first(ctx context.Context, p *process, member string) (string, e
 	return l.str(member), err
 }
 
-func (s *story) startChain(ctx context.Context) (err error) {
-	s.chain, err = s.start("chain", nil, "chain", "dev", "-o", "json", "--listen", "127.0.0.1:0", "--dir", "chain",
+func (s *story) startChain(ctx context.Context) error {
+	p, err := s.start("chain", "chain", "dev", "-o", "json", "--listen", "127.0.0.1:0", "--dir", "chain",
 		"--block-time", blockTime.String(), "--finality-lag", strconv.Itoa(finalityLag))
 	if err != nil {
 		return err
 	}
-	if s.rpc, err = s.first(ctx, s.chain, "rpc"); err != nil {
+	if s.rpc, err = s.first(ctx, p, "rpc"); err != nil {
 		return err
 	}
 	if s.clock, err = newBlockClock(ctx, s.rpc); err != nil {
@@ -41,11 +43,10 @@ func (s *story) startChain(ctx context.Context) (err error) {
 }
 
 func (s *story) startRelay(ctx context.Context) error {
-	p, err := s.start("relay", nil, "relay", "-o", "json", "--listen", "127.0.0.1:0", "--node-key", "relay.key")
+	p, err := s.start("relay", "relay", "-o", "json", "--listen", "127.0.0.1:0", "--node-key", "relay.key")
 	if err != nil {
 		return err
 	}
-	s.node = p
 	if s.relay, err = s.first(ctx, p, "relay"); err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (s *story) startRelay(ctx context.Context) error {
 }
 
 func (s *story) startIndex(ctx context.Context) error {
-	p, err := s.start("index", nil, "index", "-o", "json", "--rpc", s.rpc, "--listen", "127.0.0.1:0", "--database", "index.db")
+	p, err := s.start("index", "index", "-o", "json", "--rpc", s.rpc, "--listen", "127.0.0.1:0", "--database", "index.db")
 	if err != nil {
 		return err
 	}
@@ -65,22 +66,30 @@ func (s *story) startIndex(ctx context.Context) error {
 	return nil
 }
 
-// makeKeys makes three accounts and funds the two that send transactions. The consumer needs no tokens.
+// makeKeys makes three accounts, or takes those of an earlier story in the same directory, and funds the two that send
+// transactions. The consumer needs no tokens.
 func (s *story) makeKeys(ctx context.Context) error {
-	for name, id := range map[string]*identity{"device": &s.device, "owner": &s.owner, "consumer": &s.consumer} {
-		id.file = name + ".key"
-		r, err := s.run(ctx, nil, "key", "new", "-o", "json", "--out", id.file)
+	for _, k := range []struct {
+		name string
+		id   *identity
+	}{{"device", &s.device}, {"owner", &s.owner}, {"consumer", &s.consumer}} {
+		k.id.file = k.name + ".key"
+		command := []string{"key", "new", "-o", "json", "--out", k.id.file}
+		if _, err := os.Lstat(filepath.Join(s.o.Dir, k.id.file)); err == nil {
+			command = []string{"key", "show", "-o", "json", "--key", k.id.file}
+		}
+		r, err := s.run(ctx, command...)
 		if err != nil {
 			return err
 		}
 		var v struct{ Address, DID string }
 		if err := json.Unmarshal(r.out, &v); err != nil {
-			return fmt.Errorf("read the new key: %w", err)
+			return fmt.Errorf("read the key %s: %w", k.id.file, err)
 		}
-		id.address, id.did = v.Address, v.DID
+		k.id.address, k.id.did = v.Address, v.DID
 	}
 	for _, id := range []identity{s.device, s.owner} {
-		if _, err := s.run(ctx, nil, "account", "faucet", id.address, "--rpc", s.rpc, "-o", "json"); err != nil {
+		if _, err := s.run(ctx, "account", "faucet", id.address, "--rpc", s.rpc, "-o", "json"); err != nil {
 			return err
 		}
 	}
@@ -138,15 +147,23 @@ func (s *story) publish(ctx context.Context) error {
 		return fmt.Errorf("write manifest: %w", err)
 	}
 	begin := time.Now()
-	p, err := s.start("device", nil, "device", "run", "-c", "device.toml", "-o", "json")
+	p, err := s.start("device", "device", "run", "-c", "device.toml", "-o", "json")
 	if err != nil {
 		return err
 	}
 	s.provisioner = p
-	if _, err := p.await(ctx, begin, func(l line) bool { return l.str("msg") == provision.MsgPublished }); err != nil {
+	l, err := p.await(ctx, begin, func(l line) bool {
+		return l.str("msg") == provision.MsgPublished || l.str("msg") == provision.MsgUpToDate
+	})
+	if err != nil {
 		return err
 	}
-	s.say("published", "%s is on the chain, finalised %s after the device started", s.device.did, ms(time.Since(begin)))
+	s.published = l.at
+	if l.str("msg") == provision.MsgUpToDate {
+		s.say("published", "%s is on the chain already, as it should be", s.device.did)
+		return nil
+	}
+	s.say("published", "%s is on the chain, final %s after the device started", s.device.did, ms(l.at.Sub(begin)))
 	return nil
 }
 
@@ -160,8 +177,10 @@ func freePort() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// ms prints a duration as people read it.
+// ms prints a duration as people read it. What two processes saw of one moment may come here in the wrong order by a
+// fraction of a millisecond: that is 0 ms.
 func ms(d time.Duration) string {
+	d = max(d, 0)
 	if d < 10*time.Second {
 		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
 	}
@@ -169,15 +188,17 @@ func ms(d time.Duration) string {
 }
 
 func (s *story) find(ctx context.Context) error {
-	begin := time.Now()
 	for {
-		r, err := s.run(ctx, nil, "devices", "list", "-o", "json", "--index", s.index, "--data-type", "wind_speed")
+		r, err := s.run(ctx, "devices", "list", "-o", "json", "--index", s.index, "--data-type", "wind_speed")
 		if err != nil {
 			return err
 		}
 		var v struct{ DID, Verdict string }
 		if len(r.out) > 0 && json.Unmarshal(r.out, &v) == nil && v.DID == s.device.did {
-			s.say("found", "a search for wind_speed finds it, %s (%s after it was published)", v.Verdict, ms(time.Since(begin)))
+			if v.Verdict != "verified" {
+				return fmt.Errorf("the search finds the device, but its document is %s", v.Verdict)
+			}
+			s.say("found", "a search for wind_speed finds it, its signature verified, %s after the device had published it", ms(time.Since(s.published)))
 			return nil
 		}
 		if err := s.clock.next(ctx); err != nil {
@@ -186,25 +207,45 @@ func (s *story) find(ctx context.Context) error {
 	}
 }
 
-func (s *story) refused(ctx context.Context) error {
-	r, err := s.run(ctx, nil, "subscribe", s.device.did, stream, "--key", s.consumer.file, "--rpc", s.rpc, "-o", "json")
-	if err == nil || r.code != 3 {
-		return fmt.Errorf("a consumer without a grant was not refused with exit code 3 but: %d, %v", r.code, err)
-	}
-	s.say("refused", "the consumer has no grant: exit code 3 after %s; from now on it waits for one", ms(r.took))
-	begin := time.Now()
-	s.reader, err = s.start("consumer", nil, "subscribe", s.device.did, stream, "--wait", "--key", s.consumer.file, "--rpc", s.rpc, "-o", "json")
-	if err != nil {
+// forget takes back a grant that an earlier story in the same directory left.
+func (s *story) forget(ctx context.Context) error {
+	r, err := s.run(ctx, "access", "list", "--device", s.device.did, "--account", s.consumer.address, "--rpc", s.rpc, "-o", "json")
+	if err != nil || len(r.out) == 0 {
 		return err
 	}
-	// It must be knocking before the grant, or the time measured below would be that of its start.
-	_, err = s.reader.await(ctx, begin, func(l line) bool { return l.str("msg") == "waiting" })
+	_, err = s.run(ctx, "access", "revoke", "--device", s.device.did, s.consumer.address, "--key", s.owner.file, "--rpc", s.rpc, "-o", "json")
+	if err == nil {
+		s.say("", "an earlier story in this directory left a grant, which is revoked now")
+	}
 	return err
 }
 
+func (s *story) refused(ctx context.Context) error {
+	if err := s.forget(ctx); err != nil {
+		return err
+	}
+	r, err := s.run(ctx, "subscribe", s.device.did, stream, "--key", s.consumer.file, "--rpc", s.rpc, "-o", "json")
+	if err == nil || r.code != 3 {
+		return fmt.Errorf("a consumer without a grant was not refused with exit code 3 but: %d, %v", r.code, err)
+	}
+	begin := time.Now()
+	s.reader, err = s.start("consumer", "subscribe", s.device.did, stream, "--wait", "--key", s.consumer.file, "--rpc", s.rpc, "-o", "json")
+	if err != nil {
+		return err
+	}
+	// It must be waiting before the grant, or the time measured below would be that of its start.
+	if _, err = s.reader.await(ctx, begin, isWaiting); err != nil {
+		return err
+	}
+	s.say("refused", "the chain holds no grant for the consumer: exit code 3 after %s; another one knocks at the device and waits", ms(r.took))
+	return nil
+}
+
+func isWaiting(l line) bool { return l.str("msg") == "waiting" }
+
 func (s *story) grant(ctx context.Context) error {
 	begin := time.Now()
-	r, err := s.run(ctx, nil, "access", "grant", "--device", s.device.did, "--stream", stream, s.consumer.address,
+	r, err := s.run(ctx, "access", "grant", "--device", s.device.did, "--stream", stream, s.consumer.address,
 		"--key", s.owner.file, "--rpc", s.rpc, "-o", "json")
 	if err != nil {
 		return err
@@ -213,10 +254,13 @@ func (s *story) grant(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.granted, err = s.clock.finalised(ctx, number); err != nil {
+	if s.granted.best, err = s.clock.best(ctx, number); err != nil {
 		return err
 	}
-	s.say("granted", "by the owner in one transaction: in block %d, final %s after the command", number, ms(s.granted.Sub(begin)))
+	if s.granted.final, err = s.clock.finalised(ctx, number); err != nil {
+		return err
+	}
+	s.say("granted", "by the owner in one transaction: in block %d, final %s after the command began", number, ms(s.granted.final.Sub(begin)))
 	return nil
 }
 
@@ -238,18 +282,22 @@ func (s *story) receive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if l.at.Before(s.granted.best) {
+		return fmt.Errorf("a message came %s before there was a grant", s.granted.best.Sub(l.at))
+	}
 	payload, err := json.Marshal(l.fields["payload"])
 	if err != nil {
 		return err
 	}
-	s.say("received", "first message %s after the grant was final: %s %s", ms(l.at.Sub(s.granted)), l.str("topic"), payload)
+	s.say("received", "first message %s after the grant was final: %s %s", ms(l.at.Sub(s.granted.final)), l.str("topic"), payload)
 	return nil
 }
 
 func (s *story) killProgram(ctx context.Context) error {
-	l, err := s.provisioner.await(ctx, time.Time{}, func(l line) bool { return l.str("msg") == provision.MsgProgramStarted })
-	if err != nil {
-		return err
+	isStart := func(l line) bool { return l.str("msg") == provision.MsgProgramStarted }
+	l, ok := s.provisioner.newest(isStart)
+	if !ok {
+		return errors.New("the device has not said that it started the program")
 	}
 	pid, ok := l.fields["pid"].(float64)
 	if !ok || pid <= 1 {
@@ -259,7 +307,7 @@ func (s *story) killProgram(ctx context.Context) error {
 	if err := syscall.Kill(int(pid), syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill the program: %w", err)
 	}
-	back, err := s.provisioner.await(ctx, begin, func(l line) bool { return l.str("msg") == provision.MsgProgramStarted })
+	back, err := s.provisioner.await(ctx, begin, isStart)
 	if err != nil {
 		return err
 	}
@@ -273,7 +321,7 @@ func (s *story) killProgram(ctx context.Context) error {
 
 func (s *story) revoke(ctx context.Context) error {
 	begin := time.Now()
-	r, err := s.run(ctx, nil, "access", "revoke", "--device", s.device.did, "--stream", stream, s.consumer.address,
+	r, err := s.run(ctx, "access", "revoke", "--device", s.device.did, "--stream", stream, s.consumer.address,
 		"--key", s.owner.file, "--rpc", s.rpc, "-o", "json")
 	if err != nil {
 		return err
@@ -290,6 +338,21 @@ func (s *story) revoke(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say("revoked", "in block %d; the session was cut %s after the device could see that block", number, ms(cut.at.Sub(best)))
+	if _, err := s.provisioner.await(ctx, begin, isRevocation); err != nil {
+		return fmt.Errorf("the device does not say that it cut the session for the revocation: %w", err)
+	}
+	// The consumer goes back to waiting when it sees the revocation final; from the cut until then nothing may have come.
+	if _, err := s.reader.await(ctx, cut.at, isWaiting); err != nil {
+		return err
+	}
+	if late, ok := s.reader.newest(isMessage); ok && late.at.After(cut.at) {
+		return fmt.Errorf("a message came %s after the session was cut", late.at.Sub(cut.at))
+	}
+	s.say("revoked", "in block %d; the device cut the session %s after that block was out, and nothing came after", number, ms(cut.at.Sub(best)))
 	return nil
+}
+
+// isRevocation is the device's word that it ended a session because access was revoked.
+func isRevocation(l line) bool {
+	return l.str("msg") == provision.MsgSessionEnded && strings.Contains(l.str("reason"), access.ErrRevoked.Error())
 }

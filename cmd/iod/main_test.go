@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 //	forge DID overwrite|remove  what a stranger can do to a device's document
 //	echo-udp VAR              a UDP service that answers with what it is asked
 //	ask-udp ADDRESS TEXT      ask it
+//	no-processes DIR [soon]   nothing runs in this directory
+//	kill-in DIR SUBCOMMAND    kill -9 the iod that runs there
 //	mode FILE OCTAL           the file has exactly these permissions
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
@@ -52,7 +54,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "stay": stay, "await": await, "signal": signalTo, "ended": ended,
 			"take": take, "until": until, "port": port, "mode": mode,
-			"network": network, "fill": fill, "forge": forge, "echo-udp": echoUDP, "ask-udp": askUDP,
+			"network": network, "fill": fill, "forge": forge, "echo-udp": echoUDP, "ask-udp": askUDP, "no-processes": noProcesses, "kill-in": killIn,
 		},
 	})
 }

@@ -5,7 +5,10 @@ import (
 	"context"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -128,4 +131,58 @@ func askUDP(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s never answered", args[0])
+}
+
+// noProcesses checks that nothing runs in a directory any more; with "soon" it gives what is being ended the time for it.
+func noProcesses(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: no-processes DIR [soon]")
+	}
+	dir := ts.MkAbs(args[0])
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	left := processesIn(dir)
+	for deadline := time.Now().Add(patience); len(args) == 2 && len(left) > 0 && time.Now().Before(deadline); left = processesIn(dir) {
+		<-tick.C
+	}
+	if len(left) > 0 {
+		ts.Fatalf("still running in %s: %q", dir, left)
+	}
+}
+
+// processesIn lists the command lines of the processes whose working directory is dir or below it.
+func processesIn(dir string) (found []string) {
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range links {
+		at, err := os.Readlink(link)
+		if err != nil || at != dir && !strings.HasPrefix(at, dir+"/") {
+			continue
+		}
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(link), "cmdline"))
+		found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
+	}
+	return found
+}
+
+// killIn kills the iod processes with a certain subcommand that run in a directory.
+func killIn(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: kill-in DIR SUBCOMMAND")
+	}
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	killed := 0
+	for _, link := range links {
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(link), "cmdline"))
+		at, err := os.Readlink(link)
+		if words := strings.Split(string(line), "\x00"); err != nil || at != ts.MkAbs(args[0]) || len(words) < 2 || words[1] != args[1] {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		ts.Check(err)
+		ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+		killed++
+	}
+	if killed != 1 {
+		ts.Fatalf("%d processes of iod %s run in %s", killed, args[1], args[0])
+	}
 }

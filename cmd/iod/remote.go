@@ -136,8 +136,20 @@ func ownerOf(dev document.Device) key.AccountID {
 	return dev.Account
 }
 
-// granted asks the chain whether the device would let this account in.
+// granted asks the chain whether the device would let this account in: as the device's judge does, it takes a grant from the
+// finalised block b, and a revocation already from the best one.
 func (r *remote) granted(ctx context.Context, b *chain.Block, dev document.Device) (bool, error) {
+	if ok, err := r.grantedAt(ctx, b, dev); err != nil || !ok {
+		return false, err
+	}
+	best, err := r.chain.Best(ctx)
+	if err != nil {
+		return false, err
+	}
+	return r.grantedAt(ctx, best, dev)
+}
+
+func (r *remote) grantedAt(ctx context.Context, b *chain.Block, dev document.Device) (bool, error) {
 	owner := ownerOf(dev)
 	state, err := access.Read(ctx, b, owner, r.device, []string{r.stream}, r.self.Account())
 	if err != nil {
