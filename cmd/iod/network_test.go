@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -184,5 +185,50 @@ func killIn(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if killed != 1 {
 		ts.Fatalf("%d processes of iod %s run in %s", killed, args[1], args[0])
+	}
+}
+
+// oldBroker is an MQTT broker that knows 3.1.1 only, as many do. It puts its port into a variable.
+func oldBroker(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: old-broker VAR")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	var conns sync.WaitGroup
+	ts.Defer(func() { ln.Close(); conns.Wait() })
+	conns.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { defer conn.Close(); serveOld(conn) })
+		}
+	})
+	ts.Setenv(args[0], strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+}
+
+// serveOld refuses MQTT 5 in the words of 3.1.1, and sends others one message for each subscription.
+func serveOld(conn net.Conn) {
+	m := newMQTTReader(conn, 4)
+	for {
+		head, body, err := m.packet()
+		switch {
+		case err != nil:
+			return
+		case head>>4 == mqttConnect && body[6] != 4:
+			_ = m.send(mqttConnack<<4, []byte{0, 1})
+			return
+		case head>>4 == mqttConnect:
+			err = m.send(mqttConnack<<4, []byte{0, 0})
+		case head>>4 == mqttSubscribe:
+			if err = m.send(mqttSuback<<4, append(body[:2:2], 0)); err == nil {
+				err = m.send(mqttPublish<<4, append(mqttText(nil, "old/one"), "it still works"...))
+			}
+		}
+		if err != nil {
+			return
+		}
 	}
 }

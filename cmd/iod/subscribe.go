@@ -148,9 +148,7 @@ func (s *subscription) keep(ctx context.Context) error {
 		case errors.Is(err, overlay.ErrSilent), errors.Is(err, overlay.ErrUnreachable), begin.After(patience):
 			return unreachable(err)
 		}
-		if errors.As(err, new(*versionError)) {
-			s.level = 9 - s.level // a broker that knows one version only may say so, or just hang up
-		}
+		s.another(err)
 		if time.Since(begin) > lastRetry {
 			retry = firstRetry
 		}
@@ -159,6 +157,15 @@ func (s *subscription) keep(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// another turns to the other protocol version after a refused CONNECT: a broker that knows one only may say so, or just hang up.
+func (s *subscription) another(err error) bool {
+	if !errors.As(err, new(*versionError)) {
+		return false
+	}
+	s.level = 9 - s.level // 5 or 4
+	return true
 }
 
 // pause waits for d, more or less.
