@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -45,6 +46,18 @@ func streamNames(m *Manifest) []string {
 		names[i] = s.Name
 	}
 	return names
+}
+
+// nonce returns how many transactions of an account are in the chain up to a block.
+func nonce(ctx context.Context, b *chain.Block, account key.AccountID) (uint32, error) {
+	raw, err := b.Call(ctx, "AccountNonceApi_account_nonce", account[:])
+	if err != nil {
+		return 0, fmt.Errorf("read the nonce of %s: %w", account, err)
+	}
+	if len(raw) != 4 {
+		return 0, fmt.Errorf("read the nonce of %s: %d bytes are none", account, len(raw))
+	}
+	return binary.LittleEndian.Uint32(raw), nil
 }
 
 // calls signs the document and returns what is to be sent.

@@ -234,10 +234,7 @@ func TestHealsAreBounded(t *testing.T) {
 	had := w.balance()
 	from := j.mark()
 	w.send(eve, did.RemoveAttribute(w.key.Account(), document.DeviceAttribute))
-	e := j.await(t, from, provision.MsgWaiting)
-	if !strings.Contains(e.attrs["err"], "too often") {
-		t.Errorf("it says: %v", e.attrs)
-	}
+	j.await(t, from, provision.MsgWaiting, func(e entry) bool { return strings.Contains(e.attrs["err"], "too often") })
 	if now := w.balance(); now.Cmp(had) != 0 || j.count(from, provision.MsgPublished) != 0 {
 		t.Errorf("paid from %s to %s", had, now)
 	}
@@ -307,28 +304,65 @@ func TestTwoInOneStateDirectory(t *testing.T) {
 	}
 }
 
-func TestProgramsRunWithoutChain(t *testing.T) {
+func TestProgramsRunWhileTheChainIsAway(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	real := strings.TrimPrefix(w.url, "ws://")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, devchain.Options{})
-	real := w.url
-	w.url = "ws://" + ln.Addr().String()
+	addr := ln.Addr().String()
 	ln.Close()
+	w.url = "ws://" + addr
 	m := w.manifest("", "", unused)
 	m.Programs = []provision.Program{{Name: "sleeper", Command: []string{"sleep", "3600"}}}
-	j := newJournal()
-	stop := run(t, func(ctx context.Context) error {
-		return provision.Run(ctx, provision.Options{Manifest: m, Key: w.key, RPC: []string{w.url, real[:len(real)-1] + "/x"}, Log: slog.New(j)})
-	})
+	j, stop := w.device(m)
 	j.await(t, 0, provision.MsgProgramStarted, has("program", "sleeper"))
 	j.await(t, 0, provision.MsgWaiting)
-	if j.count(0, provision.MsgProgramEnded) > 0 {
+	if ln, err = net.Listen("tcp", addr); err != nil {
+		t.Fatal(err)
+	}
+	run(t, func(ctx context.Context) error {
+		return overlay.Forward(ctx, ln, func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", real)
+		}, slog.New(slog.DiscardHandler))
+	})
+	j.await(t, 0, provision.MsgPublished)
+	if j.count(0, provision.MsgProgramStarted) != 1 || j.count(0, provision.MsgProgramEnded) > 0 {
 		t.Error("the program was restarted because of the chain")
 	}
 	stop()
 	j.await(t, 0, provision.MsgProgramEnded, has("program", "sleeper"))
+}
+
+func TestRelayThatIsAway(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	w.relay = strings.Replace(w.relay, "127.0.0.1:", "127.0.0.2:", 1)
+	j, _ := w.device(w.manifest("", "", unused))
+	j.await(t, 0, "overlay: relay lost")
+	j.await(t, 0, provision.MsgPublished)
+}
+
+func TestRuntimeUpgrade(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	j, _ := w.device(w.manifest("", "", unused))
+	j.await(t, 0, provision.MsgPublished)
+	if _, err := w.dev.Upgrade(devchain.Upgrade{MetadataHash: true}); err != nil {
+		t.Fatal(err)
+	}
+	from := j.mark()
+	w.send(named(t, "//Eve"), did.AddAttribute(w.key.Account(), "x", nil, nil), did.RemoveAttribute(w.key.Account(), document.DeviceAttribute))
+	j.await(t, from, provision.MsgPublished)
+}
+
+func TestPasswordThatIsMissing(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	m := w.manifest("", "", unused)
+	m.Streams[0].User, m.Streams[0].PasswordEnv = "u", "BROKER_PASSWORD"
+	err := provision.Run(t.Context(), provision.Options{Manifest: m, Key: w.key, RPC: []string{w.url}, Env: func(string) string { return "" }})
+	if err == nil || !strings.Contains(err.Error(), "BROKER_PASSWORD") {
+		t.Errorf("a password that is not set: %v", err)
+	}
 }
 
 func TestChainThatComesBack(t *testing.T) {

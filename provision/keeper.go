@@ -29,9 +29,8 @@ type decision struct {
 
 // Pauses of the keeper.
 const (
-	healWindow  = time.Hour        // in which MaxHeals count
-	behindPause = 15 * time.Second // for an endpoint that does not have the block yet that our document is in
-	firstFailed = time.Minute      // after a publication that cost its fee and failed
+	healWindow  = time.Hour   // in which MaxHeals count
+	firstFailed = time.Minute // after a publication that cost its fee and failed
 	lastFailed  = 6 * time.Hour
 	yieldPause  = 10 * time.Minute
 )
@@ -61,11 +60,8 @@ type keeper struct {
 	after    time.Time
 }
 
-// publication is one that stands in a best block and is not final.
-type publication struct {
-	number uint32
-	before *did.Attribute // what stood there when it was decided
-}
+// publication is one that was in a best block and is not final.
+type publication struct{ nonce uint32 }
 
 // known completes what was read by what is remembered: strangers may have removed it.
 func (k *keeper) known(a Actual) Actual {
@@ -81,13 +77,8 @@ func (k *keeper) decide(p *Plan, a Actual, displaced bool, now time.Time) decisi
 	if a.Vouch != "" {
 		k.vouch = a.Vouch
 	}
-	if k.pending != nil {
-		switch {
-		case a.Number < k.pending.number:
-			return decision{do: hold, until: now.Add(behindPause), why: "the endpoint has not seen the block with the document yet"}
-		case !k.stands(a.Attribute) && equal(a.Attribute, k.pending.before):
-			return decision{do: hold, why: "the block with the document was replaced; the transaction waits for another"}
-		}
+	if k.pending != nil && a.Nonce <= k.pending.nonce {
+		return decision{do: hold, why: "the last publication is not in this block: it was reorganised away, or the endpoint is behind; it is waited for"}
 	}
 	if !p.Publish {
 		k.settle(a.Attribute, p.sequence)
@@ -130,13 +121,6 @@ func (k *keeper) stands(a *did.Attribute) bool {
 	return a != nil && k.settled && bytes.Equal(a.Value, k.value) && a.Validity == k.validity
 }
 
-func equal(a, b *did.Attribute) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return bytes.Equal(a.Value, b.Value) && a.Validity == b.Validity
-}
-
 // settle takes what stands on the chain as this device's own.
 func (k *keeper) settle(a *did.Attribute, sequence uint64) {
 	k.settled, k.value, k.validity, k.floor = true, a.Value, a.Validity, max(k.floor, sequence)
@@ -149,8 +133,8 @@ func (k *keeper) paid(do verb, now time.Time) {
 	}
 }
 
-// published notes that a document is in a best block.
-func (k *keeper) published(p *Plan, raw []byte, number uint32, before *did.Attribute) *publication {
+// published notes that a document is in the best block of a number, by the transaction of a nonce.
+func (k *keeper) published(p *Plan, raw []byte, number, nonce uint32) *publication {
 	k.failures, k.after = 0, time.Time{}
 	if raw == nil {
 		return nil
@@ -160,7 +144,7 @@ func (k *keeper) published(p *Plan, raw []byte, number uint32, before *did.Attri
 		validity = number + *p.validFor
 	}
 	k.settle(&did.Attribute{Value: raw, Validity: validity}, p.device.Sequence)
-	k.pending = &publication{number: number, before: before}
+	k.pending = &publication{nonce}
 	return k.pending
 }
 

@@ -26,6 +26,7 @@ type Actual struct {
 	Writer    bool         // the device may update and remove its DID's attributes
 	Vouch     string       // the owner's valid vouch; empty: none
 	Floor     uint64       // the highest sequence that a genuine document is known to have had, whatever stands there now
+	Nonce     uint32       // of the device's account: how many of its transactions are in the block's chain; looked at while one is not final
 	Access    access.State // the owner's entities; looked at only when the device is its own owner
 }
 
@@ -45,6 +46,8 @@ type Plan struct {
 	Setup []metadata.Call `json:"-"`
 	// SetupCalls is how many they are.
 	SetupCalls int `json:"setup_calls"`
+	// Warnings say what only somebody else can do.
+	Warnings []string `json:"warnings,omitempty"`
 
 	device   document.Device // to be signed, with its sequence
 	standing did.Standing
@@ -100,6 +103,10 @@ func MakePlan(m *Manifest, account key.AccountID, node key.NodeID, actual Actual
 	p.device.Sequence = following(actual.Time, max(p.sequence, actual.Floor))
 	if p.compare(had, want, actual); p.Publish && p.device.Sequence == 0 {
 		return nil, errSequence
+	}
+	if want.Owner != nil && want.Vouch == "" {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the owner %s has not vouched for the device: nobody is shown as its owner until it runs, from anywhere: iod access setup --device %s",
+			want.Owner, account.DID()))
 	}
 	if m.Owner == nil || *m.Owner == account {
 		p.Setup = access.Setup(account, account, streamNames(m), actual.Access)
@@ -266,7 +273,7 @@ func changes(had, want document.Device) []Change {
 	return out
 }
 
-// Diff shows the plan to people: a line for what goes (-) and what comes (+).
+// Diff shows the plan to people: a line for what goes (-), what comes (+), and what is to be known (!).
 func (p *Plan) Diff() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", p.Reason)
@@ -280,6 +287,9 @@ func (p *Plan) Diff() string {
 	}
 	if n := len(p.Setup); n > 0 {
 		fmt.Fprintf(&b, "+ access: %d calls that set up the streams' permissions, roles and groups\n", n)
+	}
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "! %s\n", w)
 	}
 	return b.String()
 }

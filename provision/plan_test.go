@@ -289,12 +289,12 @@ func TestVouches(t *testing.T) {
 	first := s.actual.Vouch
 	s.actual.Vouch = ""
 	s.apply(s.plan())
-	if p := s.plan(); !p.Empty() {
+	if p := s.plan(); !p.Empty() || len(p.Warnings) != 1 || !strings.Contains(p.Diff(), "! the owner "+s.owner.Account().String()+" has not vouched") {
 		t.Fatalf("without a vouch: %s", p.Diff())
 	}
 	s.actual.Vouch = first
 	p := s.plan()
-	if p.Reason != "the owner vouched for the device" || len(p.Changes) != 1 || p.Changes[0].Field != "owner's vouch" {
+	if p.Reason != "the owner vouched for the device" || p.Warnings != nil || len(p.Changes) != 1 || p.Changes[0].Field != "owner's vouch" {
 		t.Fatalf("with a vouch: %+v", p)
 	}
 	s.apply(p)

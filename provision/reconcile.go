@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type reconciler struct {
 	wake   chan struct{} // something changed
 	poor   atomic.Bool   // waiting for funds: a change of the own account is news
 	said   string        // the last decision's reason that was logged
+	warned []string      // by the plan's warnings, once each
 	tasks  sync.WaitGroup
 }
 
@@ -86,6 +88,11 @@ func (r *reconciler) step(ctx context.Context, results chan<- result) (time.Dura
 	if err != nil {
 		return 0, err
 	}
+	if r.keeper.pending != nil {
+		if actual.Nonce, err = nonce(ctx, b, r.self.Account()); err != nil {
+			return 0, err
+		}
+	}
 	actual = r.keeper.known(actual)
 	plan, err := MakePlan(r.manifest, r.self.Account(), r.self.NodeKey().ID(), actual)
 	if err != nil {
@@ -97,7 +104,7 @@ func (r *reconciler) step(ctx context.Context, results chan<- result) (time.Dura
 	switch d.do {
 	case publish, heal:
 		r.poor.Store(true) // before it is known, so that no funds are missed
-		err := r.publish(ctx, d.do, plan, actual, results)
+		err := r.publish(ctx, d.do, plan, results)
 		var poor *chain.ErrCannotPay
 		r.poor.Store(errors.As(err, &poor))
 		return r.renewal(ctx, b, actual), err
@@ -117,6 +124,12 @@ func (r *reconciler) report(d decision, p *Plan, a Actual, fresh bool) {
 	}
 	if d.do == rest && fresh {
 		r.log.Info(MsgUpToDate, "number", a.Number)
+	}
+	for _, w := range p.Warnings {
+		if !slices.Contains(r.warned, w) {
+			r.warned = append(r.warned, w)
+			r.log.Warn(w)
+		}
 	}
 	if d.why == r.said {
 		return
@@ -157,7 +170,7 @@ type result struct {
 
 // publish sends the plan's transaction and waits for it in a best block. Whether that becomes final is seen to beside: the result
 // comes later.
-func (r *reconciler) publish(ctx context.Context, do verb, p *Plan, a Actual, results chan<- result) error {
+func (r *reconciler) publish(ctx context.Context, do verb, p *Plan, results chan<- result) error {
 	began := time.Now()
 	tx, raw, err := submit(ctx, r.client, r.self, p)
 	if err != nil {
@@ -169,7 +182,7 @@ func (r *reconciler) publish(ctx context.Context, do verb, p *Plan, a Actual, re
 		r.keeper.failed(err, time.Now())
 		return fmt.Errorf("publish the device's document: %w", err)
 	}
-	pending := r.keeper.published(p, raw, out.Number, a.Attribute)
+	pending := r.keeper.published(p, raw, out.Number, tx.Nonce())
 	r.tasks.Go(func() {
 		out, err := tx.Finalised(ctx)
 		if err == nil {
