@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,8 @@ type Device struct {
 	owner   key.AccountID
 
 	mu      sync.Mutex
-	overlay *overlay.Device // nil before the chain was reached
+	overlay *overlay.Device            // nil before the chain was reached
+	lost    map[overlay.RelayAddr]bool // relays that another device with this key took
 }
 
 // NewDevice prepares a device.
@@ -58,12 +60,15 @@ func NewDevice(o Options) (*Device, error) {
 	if len(o.RPC) == 0 {
 		return nil, errors.New("no chain endpoint: set rpc in the manifest, or IOD_RPC")
 	}
-	d := &Device{o: o, log: o.Log, account: o.Key.Account(), node: o.Key.NodeKey()}
+	d := &Device{o: o, log: o.Log, account: o.Key.Account(), node: o.Key.NodeKey(), lost: map[overlay.RelayAddr]bool{}}
 	d.owner = d.account
 	if o.Manifest.Owner != nil {
 		d.owner = *o.Manifest.Owner
 	}
-	return d, d.check()
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // check finds what would fail for ever once the device runs.
@@ -144,6 +149,9 @@ func (d *Device) join(judge *access.Judge) (*overlay.Device, error) {
 	node, err := overlay.NewDevice(overlay.DeviceOptions{Key: d.node, Relays: d.o.Manifest.Relays, Gate: gate{judge, d.log},
 		Streams: d.handlers(), Log: d.log,
 		Displaced: func(r overlay.RelayAddr) {
+			d.mu.Lock()
+			d.lost[r] = true
+			d.mu.Unlock()
 			d.log.Error(MsgConflict, "relay", r.Host, "reason", overlay.ErrDisplaced.Error(), "hint", conflictHint)
 		}})
 	if err != nil {
@@ -160,14 +168,24 @@ func (d *Device) displaced() bool {
 	d.mu.Lock()
 	node := d.overlay
 	d.mu.Unlock()
-	return node != nil && slices.ContainsFunc(node.Status().Relays, func(r overlay.RelayStatus) bool {
-		return r.Error == overlay.ErrDisplaced.Error()
-	})
+	if node == nil {
+		return false
+	}
+	relays := node.Status().Relays
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(relays, func(r overlay.RelayStatus) bool { return d.lost[r.Addr] && !r.Connected })
 }
 
 // dial tries the endpoints until one answers. A wrong network is tried again too: endpoints can be mended without
 // anybody at the device.
 func (d *Device) dial(ctx context.Context) (*chain.Client, error) {
+	for _, e := range d.o.RPC {
+		if strings.HasPrefix(e, "http") {
+			d.log.Warn("an endpoint over HTTP is asked for news every second; one over WebSocket (wss://) costs nothing while nothing changes")
+			break
+		}
+	}
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		client, err := chain.Dial(ctx, chain.Options{Endpoints: d.o.RPC, Cache: d.o.Manifest.State, Log: d.log, KeepAlive: keepAlive, Lean: true})
 		if err == nil {

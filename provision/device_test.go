@@ -355,6 +355,29 @@ func TestRuntimeUpgrade(t *testing.T) {
 	j.await(t, from, provision.MsgPublished)
 }
 
+func TestSessionsEndWithTheLease(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	consumer := newPair(t)
+	m := w.manifest("", "", startStation(t))
+	m.Lease = 2 * time.Second
+	j, _ := w.device(m)
+	j.await(t, 0, provision.MsgPublished)
+	w.grant(w.key, consumer.Account())
+	s := w.subscribe(consumer, "measurements/#")
+	s.receive(t)
+	w.dev.Stall(true)
+	defer w.dev.Stall(false)
+	e := j.await(t, 0, provision.MsgSessionEnded)
+	if !strings.Contains(e.attrs["reason"], access.ErrLease.Error()) {
+		t.Errorf("ended for: %s", e.attrs["reason"])
+	}
+	select {
+	case <-s.lost:
+	case <-time.After(patience):
+		t.Fatal("the session goes on without a lease")
+	}
+}
+
 func TestPasswordThatIsMissing(t *testing.T) {
 	w := newWorld(t, devchain.Options{})
 	m := w.manifest("", "", unused)

@@ -3,7 +3,6 @@ package provision
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -39,11 +38,11 @@ func InitManifest(o InitOptions) []byte {
 	}
 	b.WriteString("# The manifest of a device. Check it: iod device check. See what it would change: iod device plan.\n\n")
 	set(true, "chain endpoints in order of preference; IOD_RPC overrides", "rpc = %s", list(o.RPC))
-	set(true, "made by iod key new; keep it secret", "key = %s", strconv.Quote(or(o.Key, "device.key")))
-	set(o.Owner != "", "whose grants decide; absent: the device's own account", "owner = %s", strconv.Quote(or(o.Owner, "5F…")))
+	set(true, "made by iod key new; keep it secret", "key = %s", quote(or(o.Key, "device.key")))
+	set(o.Owner != "", "whose grants decide; absent: the device's own account", "owner = %s", quote(or(o.Owner, "5F…")))
 	b.WriteString("\n[device]\n")
-	set(true, "what it measures", "data_type = %s", strconv.Quote(or(o.DataType, "weather")))
-	set(o.Location != "", "\"lat,lon\" in degrees, or a name", "location = %s", strconv.Quote(or(o.Location, "40.19,44.55")))
+	set(true, "what it measures", "data_type = %s", quote(or(o.DataType, "weather")))
+	set(o.Location != "", "\"lat,lon\" in degrees, or a name", "location = %s", quote(or(o.Location, "40.19,44.55")))
 	b.WriteString("\n# any further fields that people may search for\n[device.additional]\n# microcontroller = \"stm32\"\n")
 	b.WriteString("\n[overlay]\n")
 	relays := o.Relays
@@ -52,7 +51,7 @@ func InitManifest(o InitOptions) []byte {
 	}
 	set(true, "as iod relay prints them", "relays = %s", list(relays))
 	b.WriteString("\n[[stream]]\nname = \"measurements\"\nkind = \"mqtt\"  # mqtt, http, rtsp, tcp, udp\n")
-	set(true, "on this machine or beside it", "target = %s", strconv.Quote(or(o.Target, "127.0.0.1:1883")))
+	set(true, "on this machine or beside it", "target = %s", quote(or(o.Target, "127.0.0.1:1883")))
 	topics := o.Topics
 	if len(topics) == 0 {
 		topics = []string{"measurements/#"}
@@ -67,7 +66,26 @@ func InitManifest(o InitOptions) []byte {
 func list(items []string) string {
 	quoted := make([]string, len(items))
 	for i, s := range items {
-		quoted[i] = strconv.Quote(s)
+		quoted[i] = quote(s)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// quote writes a basic string of TOML.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, "\\u%04X", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }

@@ -8,6 +8,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+	"pgregory.net/rapid"
 )
 
 var update = flag.Bool("update", false, "write what the bad manifests' messages are now")
@@ -126,6 +129,16 @@ func TestInitManifestParses(t *testing.T) {
 	}
 }
 
+func TestQuote(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.String().Draw(t, "text")
+		var got struct{ V string }
+		if err := toml.Unmarshal([]byte("v = "+quote(s)), &got); err != nil || got.V != s {
+			t.Fatalf("%q became %q: %v", s, got.V, err)
+		}
+	})
+}
+
 func TestManifestFile(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "none.toml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
@@ -173,4 +186,14 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	text := []byte(designManifest)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse("device.toml", text); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

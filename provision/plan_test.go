@@ -402,3 +402,14 @@ func TestPlansConverge(t *testing.T) {
 		}
 	})
 }
+
+func BenchmarkMakePlan(b *testing.B) {
+	s := newScene(b)
+	s.apply(s.plan())
+	b.ReportAllocs()
+	for b.Loop() {
+		if p := s.plan(); !p.Empty() {
+			b.Fatal(p.Diff())
+		}
+	}
+}
