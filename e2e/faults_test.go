@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func selfPath(t *testing.T) string {
+	t.Helper()
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return self
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// relayOf tells which of the device's relays carries a consumer's data: the one with the most connections.
+func relayOf(t *testing.T, p *process) string {
+	t.Helper()
+	n := map[string]int{}
+	for _, s := range sockets(t, p.pid()) {
+		if s.state == established {
+			n[hostOf(s.remote)]++
+		}
+	}
+	if n["relay1"] == n["relay2"] {
+		t.Fatalf("which relay carries the data is not clear: %v", n)
+	}
+	if n["relay1"] > n["relay2"] {
+		return "relay1"
+	}
+	return "relay2"
+}
+
+// relayDies: the relay that carries the data goes, and messages come over the other one.
+func (w *world) relayDies(t *testing.T) {
+	reader, _ := w.receiving(t, "steadfast")
+	used := relayOf(t, reader)
+	victim := map[string]*process{"relay1": w.relay1, "relay2": w.relay2}[used]
+	begin := time.Now()
+	victim.kill()
+	back := again(t, reader, begin)
+	t.Logf("%s killed: messages over the other relay after %s", used, milliseconds(back.Sub(begin)))
+	if now := relayOf(t, reader); now == used {
+		t.Errorf("the data goes over %s, which is dead", now)
+	}
+	begin = time.Now()
+	p := w.startRelay(used)
+	if used == "relay1" {
+		w.relay1 = p
+	} else {
+		w.relay2 = p
+	}
+	w.device.await(t, "the relay that is back", begin, func(l line) bool {
+		return l.str("msg") == "overlay: relay reached" && l.str("relay") == addressOf(used)+":7777"
+	})
+	reader.kill()
+}
+
+// linkDown: the device's cable is out for ten seconds.
+func (w *world) linkDown(t *testing.T) {
+	const out = 10 * time.Second
+	reader, _ := w.receiving(t, "patient")
+	w.net.link("device", "down")
+	<-time.After(out) // the fault itself
+	w.net.link("device", "up")
+	begin := time.Now()
+	l := reader.await(t, "messages after the link came back", begin, has("topic"))
+	t.Logf("link down for %s: messages again %s after it was up", out, milliseconds(l.at.Sub(begin)))
+	reader.kill()
+}
+
+// chainDies: sessions go on without the chain; with it back, a revocation still cuts.
+func (w *world) chainDies(t *testing.T) {
+	reader, id := w.receiving(t, "independent")
+	w.chain.kill()
+	begin := time.Now()
+	for at := begin; at.Sub(begin) < 4*time.Second; {
+		at = reader.await(t, "messages while the chain is down", at, has("topic")).at
+	}
+	if l, found, _ := reader.find(begin, says("disconnected")); found {
+		t.Errorf("the session did not outlive the chain: %s", l.text)
+	}
+	w.startChain()
+	begin = time.Now()
+	w.access(t, "revoke", weather, id.address)
+	done := time.Now()
+	cut := reader.await(t, "its cut", begin, says("disconnected"))
+	t.Logf("the chain is back: revoked by a command of %s, cut %s after its start", milliseconds(done.Sub(begin)), milliseconds(cut.at.Sub(begin)))
+	if late := cut.at.Sub(done); late > 20*time.Second {
+		t.Errorf("cut %s after the revocation was done", late)
+	}
+	reader.kill()
+}
+
+// deviceDies: the consumer's local port outlives the device.
+func (w *world) deviceDies(t *testing.T) {
+	id := w.newKey(t, "consumer", "user")
+	w.access(t, "grant", shell, id.address)
+	p := w.iod(t, "consumer", "connect", "connect", w.thing.did, shell, "--key", id.file, "--rpc", w.rpc)
+	port := p.await(t, "its local port", time.Time{}, has("listen")).str("listen")
+	var err error
+	until(t, "the first answer through the port", func() bool { err = w.talk(port, "hello"); return err == nil })
+	w.device.kill()
+	begin := time.Now()
+	w.startDevice()
+	n := 0
+	until(t, "answers after the device is back", func() bool {
+		n++
+		err = w.talk(port, fmt.Sprint("hello again ", n))
+		return err == nil
+	})
+	t.Logf("device killed: the same port answers %s after its restart, at the %d. try", milliseconds(time.Since(begin)), n)
+	begin = time.Now()
+	w.access(t, "revoke", shell, id.address)
+	if code := p.exit(t, "connect after the revocation"); code != 3 {
+		t.Errorf("connect ended with exit code %d, want 3", code)
+	}
+	t.Logf("revoked: connect ended with exit code 3 after %s", milliseconds(time.Since(begin)))
+}
+
+// indexDies: it is killed while it follows; what it has afterwards is what an index made anew has.
+func (w *world) indexDies(t *testing.T) {
+	w.index.kill()
+	from := uint32(0)
+	f := w.start(t, "own", "forger", selfPath(t), roleArgument, "forger", w.rpc, w.thing.did)
+	begin := time.Now()
+	from = uint32(f.await(t, "its transaction", time.Time{}, func(l line) bool { return l.fields["number"] != nil }).fields["number"].(float64))
+	w.device.await(t, "that it heals", begin, says("document published"))
+	w.startIndex()
+	w.final(t, from, 4)
+	mine := w.view(t, w.api)
+	fresh := w.iod(t, "index", "fresh index", "index", "--rpc", w.rpc, "--listen", addressOf("index")+":8081", "--database", "fresh.db", "--from", "0")
+	fresh.await(t, "its address", time.Time{}, has("api"))
+	other := "http://" + addressOf("index") + ":8081"
+	var theirs string
+	until(t, "an index made anew has the same", func() bool {
+		r := w.try(t, "consumer", "devices", "show", w.thing.did, "--index", other)
+		theirs = string(r.out)
+		return r.code == 0 && theirs == mine
+	})
+	t.Logf("the index that was killed and one made anew agree on %d bytes about the device, history included", len(mine))
+}
+
+// view is all that an index says about the device.
+func (w *world) view(t *testing.T, api string) string {
+	t.Helper()
+	return string(w.must(t, "consumer", "devices", "show", w.thing.did, "--index", api).out)
+}
