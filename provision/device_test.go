@@ -14,6 +14,7 @@ import (
 
 	"iod/access"
 	"iod/devchain"
+	"iod/devchain/devchaintest"
 	"iod/document"
 	"iod/examples/weather/station"
 	"iod/key"
@@ -304,6 +305,16 @@ func TestTwoInOneStateDirectory(t *testing.T) {
 	}
 }
 
+// forward joins what a listener accepts with an address, until the test or the returned function ends it.
+func forward(t *testing.T, ln net.Listener, addr string) (stop func()) {
+	t.Helper()
+	return run(t, func(ctx context.Context) error {
+		return overlay.Forward(ctx, ln, func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		}, slog.New(slog.DiscardHandler))
+	})
+}
+
 func TestProgramsRunWhileTheChainIsAway(t *testing.T) {
 	w := newWorld(t, devchain.Options{})
 	real := strings.TrimPrefix(w.url, "ws://")
@@ -322,17 +333,39 @@ func TestProgramsRunWhileTheChainIsAway(t *testing.T) {
 	if ln, err = net.Listen("tcp", addr); err != nil {
 		t.Fatal(err)
 	}
-	run(t, func(ctx context.Context) error {
-		return overlay.Forward(ctx, ln, func(ctx context.Context) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", real)
-		}, slog.New(slog.DiscardHandler))
-	})
+	forward(t, ln, real)
 	j.await(t, 0, provision.MsgPublished)
 	if j.count(0, provision.MsgProgramStarted) != 1 || j.count(0, provision.MsgProgramEnded) > 0 {
 		t.Error("the program was restarted because of the chain")
 	}
 	stop()
 	j.await(t, 0, provision.MsgProgramEnded, has("program", "sleeper"))
+}
+
+func TestEndpointOfAnotherNetwork(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	other, _ := devchaintest.Start(t, devchain.Options{GenesisHash: &[32]byte{1}})
+	real := strings.TrimPrefix(w.url, "ws://")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	cut := forward(t, ln, real)
+	m, j := w.manifest("", "", unused), newJournal()
+	run(t, func(ctx context.Context) error {
+		return provision.Run(ctx, provision.Options{Manifest: m, Key: w.key, RPC: []string{"ws://" + addr, other}, Log: slog.New(j)})
+	})
+	j.await(t, 0, provision.MsgPublished)
+	cut()
+	j.await(t, 0, "cannot use node", has("endpoint", other), func(e entry) bool { return strings.Contains(e.attrs["error"], "another network") })
+	w.send(named(t, "//Eve"), did.AddAttribute(w.key.Account(), "x", nil, nil), did.RemoveAttribute(w.key.Account(), document.DeviceAttribute))
+	if ln, err = net.Listen("tcp", addr); err != nil {
+		t.Fatal(err)
+	}
+	from := j.mark()
+	forward(t, ln, real)
+	j.await(t, from, provision.MsgPublished)
 }
 
 func TestRelayThatIsAway(t *testing.T) {
@@ -427,5 +460,53 @@ func TestValidityIsRenewed(t *testing.T) {
 	w.blocksUntil(func() bool { return j.count(0, provision.MsgPublished) >= 3 })
 	if j.count(0, provision.MsgDisturbed) != 0 {
 		t.Error("the end of its own validity was taken for a stranger's doing")
+	}
+}
+
+func TestApplyAndRemove(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	m := w.manifest("", "", unused)
+	plan := func() *provision.Plan {
+		t.Helper()
+		b, err := w.client.Best(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		actual, err := provision.Observe(ctx, b, m, w.key.Account())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := provision.MakePlan(m, w.key.Account(), w.key.NodeKey().ID(), actual)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if done, err := provision.Apply(ctx, w.client, w.key, plan()); err != nil || done.Outcome == nil || done.Raw == nil {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if p := plan(); !p.Empty() {
+		t.Errorf("once more: %s", p.Diff())
+	}
+	if done, err := provision.Apply(ctx, w.client, w.key, plan()); err != nil || done.Outcome != nil {
+		t.Errorf("an empty plan: %+v, %v", done, err)
+	}
+	if _, err := provision.Remove(ctx, w.client, w.key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provision.Remove(ctx, w.client, w.key); !errors.Is(err, provision.ErrNothing) {
+		t.Errorf("a second removal: %v", err)
+	}
+	// A stranger occupied the name of a device that has never written.
+	w.key = newPair(t)
+	w.fund(w.key.Account())
+	w.send(named(t, "//Eve"), did.AddAttribute(w.key.Account(), document.DeviceAttribute, []byte("junk"), nil))
+	if _, err := provision.Remove(ctx, w.client, w.key); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, raw := w.standing(); raw != nil {
+		t.Error("the stranger's attribute is still there")
 	}
 }

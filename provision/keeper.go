@@ -25,6 +25,7 @@ type decision struct {
 	do    verb
 	until time.Time // of hold: when to look again; zero: when something changes
 	why   string    // of hold and yield
+	quiet bool      // of hold: nothing is wrong
 }
 
 // Pauses of the keeper.
@@ -78,7 +79,7 @@ func (k *keeper) decide(p *Plan, a Actual, displaced bool, now time.Time) decisi
 		k.vouch = a.Vouch
 	}
 	if k.pending != nil && a.Nonce <= k.pending.nonce {
-		return decision{do: hold, why: "the last publication is not in this block: it was reorganised away, or the endpoint is behind; it is waited for"}
+		return decision{do: hold, quiet: true, why: "the last publication is not in this block: it was reorganised away, or the endpoint is behind; it is waited for"}
 	}
 	if !p.Publish {
 		k.settle(a.Attribute, p.sequence)

@@ -90,7 +90,7 @@ var errSequence = errors.New("the document on the chain has the highest sequence
 
 // MakePlan compares the manifest with the chain. It reads no clock and does nothing.
 func MakePlan(m *Manifest, account key.AccountID, node key.NodeID, actual Actual) (*Plan, error) {
-	p := &Plan{standing: did.Standing{Exists: actual.Attribute != nil, Writer: actual.Writer}}
+	p := &Plan{Changes: []Change{}, standing: did.Standing{Exists: actual.Attribute != nil, Writer: actual.Writer}}
 	if m.Device.ValidFor > 0 {
 		p.validFor = &m.Device.ValidFor
 	}
@@ -259,7 +259,7 @@ func changes(had, want document.Device) []Change {
 		}
 		return list[i].value
 	}
-	var out []Change
+	out := []Change{}
 	for _, f := range old {
 		if v := find(now, f.name); v != f.value {
 			out = append(out, Change{f.name, f.value, v})

@@ -138,6 +138,8 @@ func (r *reconciler) report(d decision, p *Plan, a Actual, fresh bool) {
 	switch {
 	case d.do == yield:
 		r.log.Error(MsgConflict, "reason", d.why, "hint", conflictHint)
+	case d.do == hold && d.quiet:
+		r.log.Debug(MsgWaiting, "err", d.why)
 	case d.do == hold:
 		r.log.Warn(MsgWaiting, "err", d.why, "disturbance", p.Reason)
 	}
