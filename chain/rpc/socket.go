@@ -15,8 +15,6 @@ import (
 )
 
 const (
-	// strays is how many answers nobody waits for a node may send beyond those that were given up.
-	strays = 16
 	// maxEarly bounds the notifications kept that come before the answer that opens their subscription.
 	maxEarly = 64
 	// maxSubID bounds the id of a subscription in bytes.
@@ -31,6 +29,7 @@ type socket struct {
 	ws     *websocket.Conn
 	heard  *atomic.Int64
 	out    chan []byte
+	nudge  chan struct{}   // holds a token when owed may have something
 	ctx    context.Context // ends with the connection
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
@@ -39,15 +38,16 @@ type socket struct {
 	mu        sync.Mutex
 	pending   map[uint64]*call
 	subs      map[string]*Subscription
-	early     []message
-	opening   int // calls under way that open subscriptions
+	early     []message // notifications that came before the answer which opens their subscription
+	earlySize int64     // of early in bytes
+	opening   int       // calls due an answer that opens a subscription, orphans included
 	lastID    uint64
 	abandoned int // answers still due that nobody waits for
-	stray     int
-	// ignored are ids of subscriptions that were closed here and may still send for a moment.
-	ignored map[string]bool
+	stray     allowance
+	ended     endings
 	// orphans are calls whose caller left and whose answer will open a subscription, to be ended at once.
 	orphans map[uint64]*Subscription
+	owed    [][]byte // requests that end subscriptions, for the writer
 }
 
 func dialSocket(ctx context.Context, rawURL string, o Options, heard *atomic.Int64) (*socket, error) {
@@ -69,8 +69,8 @@ func dialSocket(ctx context.Context, rawURL string, o Options, heard *atomic.Int
 		return nil, withoutURL(rawURL, err)
 	}
 	ws.SetReadLimit(o.MaxAnswer)
-	s := &socket{o: o, ws: ws, heard: heard, out: make(chan []byte, 64), finish: tr.CloseIdleConnections,
-		pending: map[uint64]*call{}, subs: map[string]*Subscription{}, ignored: map[string]bool{}, orphans: map[uint64]*Subscription{}}
+	s := &socket{o: o, ws: ws, heard: heard, out: make(chan []byte, 64), nudge: make(chan struct{}, 1),
+		finish: tr.CloseIdleConnections, pending: map[uint64]*call{}, subs: map[string]*Subscription{}, orphans: map[uint64]*Subscription{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.touch()
 	s.wg.Go(s.read)
@@ -95,7 +95,7 @@ func (s *socket) close(why error) {
 func (s *socket) fail(why error) {
 	s.mu.Lock()
 	s.cancel(why) // the first reason stays
-	s.early = nil
+	s.early, s.earlySize, s.owed = nil, 0, nil
 	s.mu.Unlock()
 	_ = s.ws.CloseNow() // the reason is known already
 }
@@ -116,11 +116,7 @@ func (s *socket) do(ctx context.Context, calls []*call, batch bool) error {
 		select {
 		case s.out <- f:
 		case <-ctx.Done():
-			unsent := len(frames) - i
-			if batch {
-				unsent = len(calls)
-			}
-			s.abandon(calls, unsent)
+			s.abandon(calls, i) // a batch is one frame
 			return causeOf(ctx)
 		case <-s.ctx.Done():
 			return s.err()
@@ -130,7 +126,7 @@ func (s *socket) do(ctx context.Context, calls []*call, batch bool) error {
 		select {
 		case <-k.done:
 		case <-ctx.Done():
-			s.abandon(calls, 0)
+			s.abandon(calls, len(calls))
 			return causeOf(ctx)
 		case <-s.ctx.Done():
 			select { // what was answered before the end counts
@@ -161,31 +157,45 @@ func (s *socket) register(calls []*call, batch bool) error {
 	return nil
 }
 
-// abandon forgets calls whose caller left; unsent of them never went out, so that no answer is due.
-func (s *socket) abandon(calls []*call, unsent int) {
+// abandon forgets calls whose caller left. Only the first of them went out, sent in number, so that an answer is due.
+func (s *socket) abandon(calls []*call, sent int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, k := range calls {
-		if _, ok := s.pending[k.id]; ok {
-			delete(s.pending, k.id)
+	for i, k := range calls {
+		if _, ok := s.pending[k.id]; !ok {
+			continue
+		}
+		delete(s.pending, k.id)
+		if i < sent {
 			s.abandoned++
-			if k.sub != nil {
-				s.opening--
-				if len(s.orphans) < maxIgnored {
-					s.orphans[k.id] = k.sub
-				}
-			}
+		}
+		switch {
+		case k.sub == nil:
+		case i < sent && len(s.orphans) < maxEnded:
+			s.orphans[k.id] = k.sub
+		default:
+			s.opening--
 		}
 	}
-	s.abandoned = max(0, s.abandoned-unsent)
 }
 
 func (s *socket) write() {
 	for {
+		var next []byte
 		select {
 		case <-s.ctx.Done():
 			return
-		case f := <-s.out:
+		case next = <-s.out:
+		case <-s.nudge:
+		}
+		s.mu.Lock()
+		frames := s.owed // before what was called after them
+		s.owed = nil
+		s.mu.Unlock()
+		if next != nil {
+			frames = append(frames, next)
+		}
+		for _, f := range frames {
 			ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
 			err := s.ws.Write(ctx, websocket.MessageText, f)
 			cancel()
@@ -283,29 +293,43 @@ func (s *socket) answer(m *message) error {
 	}
 	k := s.pending[id]
 	if k == nil {
-		if sub := s.orphans[id]; sub != nil && len(m.Result) > 0 && len(m.Result) <= maxSubID {
-			delete(s.orphans, id)
-			s.ignore(string(m.Result))
-			s.unsubscribe(sub, string(m.Result))
-		}
-		if s.abandoned > 0 {
-			s.abandoned--
-		} else if s.stray++; s.stray > strays {
-			return fmt.Errorf("%w: calls are answered more than once", ErrProtocol)
-		}
-		return nil
+		return s.late(id, m)
 	}
 	delete(s.pending, id)
 	if k.sub != nil {
 		s.opening--
+		err := error(nil)
 		if m.Error == nil {
-			if err := s.open(k.sub, m.Result); err != nil {
-				return err
-			}
+			err = s.open(k.sub, m.Result)
+		} else {
+			err = s.replay()
+		}
+		if err != nil {
+			return err
 		}
 	}
 	k.settle(m)
 	return nil
+}
+
+// late handles an answer that nobody waits for any more. A subscription that it opens is ended at once.
+func (s *socket) late(id uint64, m *message) error {
+	if s.abandoned > 0 {
+		s.abandoned--
+	} else if !s.stray.take(time.Now()) {
+		return fmt.Errorf("%w: calls are answered more than once", ErrProtocol)
+	}
+	sub := s.orphans[id]
+	if sub == nil {
+		return nil
+	}
+	delete(s.orphans, id)
+	s.opening--
+	if key := string(m.Result); m.Error == nil && validSubID(key) && s.subs[key] == nil {
+		s.ended.add(key)
+		s.unsubscribe(sub, key)
+	}
+	return s.replay()
 }
 
 // refused handles an error that names no call. The node means a batch, if one is under way; which one cannot be told, so all of
@@ -326,20 +350,30 @@ func (s *socket) refused(e *Error) error {
 	return nil
 }
 
+// validSubID reports whether a node's answer, in JSON, can name a subscription: a string or a number.
+func validSubID(key string) bool {
+	return key != "" && len(key) <= maxSubID && (key[0] == '"' || key[0] >= '0' && key[0] <= '9')
+}
+
 // open makes a subscription known by the id that the node gave it, and hands it what came early.
 func (s *socket) open(sub *Subscription, id json.RawMessage) error {
 	key := string(id)
-	if key == "" || len(key) > maxSubID || (key[0] != '"' && (key[0] < '0' || key[0] > '9')) {
+	if !validSubID(key) {
 		return fmt.Errorf("%w: subscription with id %.20q", ErrProtocol, key)
 	}
 	if s.subs[key] != nil {
 		return fmt.Errorf("%w: two subscriptions with one id", ErrProtocol)
 	}
-	delete(s.ignored, key)
+	s.ended.forget(key)
 	sub.id = key
 	s.subs[key] = sub
+	return s.replay()
+}
+
+// replay looks at the early notifications again, now that an answer told whose some of them are.
+func (s *socket) replay() error {
 	early := s.early
-	s.early = nil
+	s.early, s.earlySize = nil, 0
 	for i := range early {
 		if err := s.notify(&early[i]); err != nil {
 			return err
@@ -348,39 +382,38 @@ func (s *socket) open(sub *Subscription, id json.RawMessage) error {
 	return nil
 }
 
-// ignore lets notifications of a subscription pass that was ended here.
-func (s *socket) ignore(key string) {
-	if len(s.ignored) < maxIgnored {
-		s.ignored[key] = true
-	}
-}
-
-// unsubscribe tells the node, if the writer has room, that a subscription is no longer wanted; nobody waits for its answer.
+// unsubscribe has the writer tell the node that a subscription is no longer wanted; nobody waits for the answer. While the node
+// reads so little that very many are owed it is not told of more.
 func (s *socket) unsubscribe(sub *Subscription, key string) {
+	if len(s.owed) >= maxEnded || s.ctx.Err() != nil {
+		return
+	}
 	id := sub.newID()
-	req := fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"method":%q,"params":[%s]}`, id, sub.method, key)
+	s.owed = append(s.owed, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"method":%q,"params":[%s]}`, id, sub.method, key))
+	s.lastID = max(s.lastID, id)
+	s.abandoned++
 	select {
-	case s.out <- req:
-		s.lastID = max(s.lastID, id)
-		s.abandoned++
+	case s.nudge <- struct{}{}:
 	default:
 	}
 }
 
-// notify hands a notification to its subscription.
+// notify hands a notification to its subscription. One of a subscription that was ended is passed over, one that may belong to a
+// subscription whose id is still to come is kept for it; any other is a stray, of which a node may send a few.
 func (s *socket) notify(m *message) error {
-	if sub := s.subs[string(m.Params.Subscription)]; sub != nil {
+	key := string(m.Params.Subscription)
+	if sub := s.subs[key]; sub != nil {
 		return sub.push(m)
 	}
+	size := int64(len(m.Params.Result) + len(m.Params.Error) + len(key))
 	switch {
-	case s.ignored[string(m.Params.Subscription)]:
+	case s.ended.excuse(key):
 		return nil
-	case s.opening > 0 && len(s.early) < maxEarly:
-		s.early = append(s.early, *m)
+	case s.opening > 0 && len(s.early) < maxEarly && s.earlySize+size <= s.o.MaxAnswer:
+		s.early, s.earlySize = append(s.early, *m), s.earlySize+size
+		return nil
+	case s.stray.take(time.Now()):
 		return nil
 	}
-	if s.stray++; s.stray > strays {
-		return fmt.Errorf("%w: notifications that nobody asked for", ErrProtocol)
-	}
-	return nil
+	return fmt.Errorf("%w: notifications that nobody asked for", ErrProtocol)
 }

@@ -7,9 +7,6 @@ import (
 	"sync"
 )
 
-// maxIgnored bounds the memory of subscriptions that were closed here.
-const maxIgnored = 256
-
 // Subscription receives the notifications of one subscription in the order of the node.
 type Subscription struct {
 	s      *socket
@@ -50,6 +47,13 @@ func (c *Conn) subscribe(ctx context.Context, latest bool, method, unsubscribe s
 	k.sub = &Subscription{s: s, latest: latest, method: unsubscribe, ready: make(chan struct{}, 1), ended: make(chan struct{}),
 		newID: func() uint64 { return c.nextID.Add(1) }}
 	if err := c.do(ctx, []*call{k}, false); err != nil {
+		select {
+		case <-k.done: // the answer came in the moment when the caller left
+			if k.err == nil {
+				k.sub.Close()
+			}
+		default:
+		}
 		return nil, fmt.Errorf("%s: %w", method, err)
 	}
 	if k.err != nil {
@@ -124,7 +128,7 @@ func (u *Subscription) Close() {
 		u.s.mu.Lock()
 		defer u.s.mu.Unlock()
 		delete(u.s.subs, u.id)
-		u.s.ignore(u.id)
+		u.s.ended.add(u.id)
 		u.s.unsubscribe(u, u.id)
 	})
 }
