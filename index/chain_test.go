@@ -34,12 +34,18 @@ func newOnChain(t *testing.T) *onChain {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	return &onChain{t, c, openStore(t)}
+}
+
+// openStore opens a new store that is closed at the test's end.
+func openStore(t *testing.T) *sqlite.Store {
+	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "index.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return &onChain{t, c, s}
+	return s
 }
 
 func (o *onChain) send(from *key.Pair, calls ...metadata.Call) *chain.Outcome {

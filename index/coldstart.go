@@ -20,8 +20,8 @@ type owners struct {
 }
 
 // State reads the registry in two passes. AttributeStore is keyed by a hash of account and name, so the account of an entry
-// is found among the DID accounts that OwnerStore names: whoever ever added an attribute to a DID is in there. The first pass
-// holds about 100 bytes of memory for each DID.
+// is found among the DID accounts that OwnerStore names: whoever ever added an attribute to a DID is in there; a runtime
+// without it leaves the documents to name their account. The first pass holds about 100 bytes of memory for each DID.
 func (s chainSource) State(ctx context.Context, at Cursor, total func(uint64)) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		b, err := s.c.BlockAt(ctx, at.Hash)
@@ -34,45 +34,54 @@ func (s chainSource) State(ctx context.Context, at Cursor, total func(uint64)) i
 			yield(Event{}, fmt.Errorf("open the state at block %d: %w", at.Number, err))
 			return
 		}
-		known, err := readOwners(ctx, b, m)
-		if err != nil {
+		r := registry{m: m}
+		if err := r.readOwners(ctx, b); err != nil {
 			yield(Event{}, fmt.Errorf("read the registry's owners at block %d: %w", at.Number, err))
 			return
 		}
-		total(uint64(len(known)))
+		total(uint64(len(r.known)))
 		for kv, err := range b.Entries(ctx, did.Pallet, "AttributeStore") {
 			if err != nil {
 				yield(Event{}, fmt.Errorf("read the registry's attributes at block %d: %w", at.Number, err))
 				return
 			}
-			e, ok, err := stateEvent(m, kv, known)
-			if err != nil {
-				err = fmt.Errorf("read the registry's attributes at block %d: entry 0x%x: %w", at.Number, kv.Key, err)
-			}
-			if (ok || err != nil) && (!yield(e, err) || err != nil) {
+			if e, ok := r.event(kv); ok && !yield(e, nil) {
 				return
 			}
 		}
 	}
 }
 
-// readOwners maps the attribute key of every known DID's device document to its owners.
-func readOwners(ctx context.Context, b *chain.Block, m *metadata.Metadata) (map[[32]byte]owners, error) {
-	known := map[[32]byte]owners{}
+// registry makes events of the state's entries.
+type registry struct {
+	m     *metadata.Metadata
+	known map[[32]byte]owners // by the attribute key of the DID's device document
+	doubt string              // why the owners are not all known; empty when they are
+}
+
+// readOwners reads OwnerStore. A runtime without it, and entries of it that cannot be decoded, leave it in doubt who may write
+// where: then no unsigned document is believed.
+func (r *registry) readOwners(ctx context.Context, b *chain.Block) error {
+	r.known = map[[32]byte]owners{}
+	if _, err := r.m.StorageKey(did.Pallet, "OwnerStore"); errors.Is(err, metadata.ErrNotFound) {
+		r.doubt = "this runtime has no OwnerStore, which would tell who may write to the DID"
+		return nil
+	}
 	for kv, err := range b.Entries(ctx, did.Pallet, "OwnerStore") {
 		if err != nil {
-			return nil, err
+			return err
 		}
-		whose, who, err := ownerEntry(m, kv)
+		whose, who, err := ownerEntry(r.m, kv)
 		if err != nil {
-			return nil, fmt.Errorf("entry 0x%x: %w", kv.Key, err)
+			r.doubt = fmt.Sprintf("who may write to the DID is not known: entry 0x%.200x of OwnerStore: %v", kv.Key, err)
+			continue
 		}
 		k := did.AttributeKey(whose, document.DeviceAttribute)
-		o := known[k]
+		o := r.known[k]
 		o.account, o.stranger = whose, o.stranger || who != whose
-		known[k] = o
+		r.known[k] = o
 	}
-	return known, nil
+	return nil
 }
 
 var errShape = errors.New("not of the known shape")
@@ -114,40 +123,65 @@ func account(v any) (key.AccountID, bool) {
 // maxStored bounds the bytes of a stored attribute that are decoded. The registry itself takes far less.
 const maxStored = 1 << 20
 
-// stateEvent reads an entry of AttributeStore; ok is false when it is not a device's.
-func stateEvent(m *metadata.Metadata, kv chain.KeyValue, known map[[32]byte]owners) (Event, bool, error) {
-	e := Event{Kind: Written, Expires: Never, Extrinsic: -1}
+// event reads an entry of AttributeStore; ok is false when it is not a device's. One that cannot be decoded is an event too.
+func (r *registry) event(kv chain.KeyValue) (e Event, ok bool) {
+	e = Event{Kind: Written, Expires: Never, Extrinsic: -1}
 	if len(kv.Value) > maxStored { // not decoded: it is set aside for its size
 		e.Value = kv.Value
-		e.identify(kv.Key, known)
-		return e, e.Account != nil, nil
+		r.identify(&e, kv.Key)
+		return e, e.Account != nil
 	}
-	a, err := did.DecodeAttribute(m, kv.Value)
+	a, err := did.DecodeAttribute(r.m, kv.Value)
 	if err != nil {
-		return e, false, err
+		r.identify(&e, kv.Key)
+		e.Kind, e.Value, e.Doubt = Undecodable, kv.Value, fmt.Sprintf("entry 0x%.200x of the registry: %v", kv.Key, err)
+		return e, true
 	}
 	if a == nil || a.Name != document.DeviceAttribute {
-		return e, false, nil
+		return e, false
 	}
 	e.Value, e.Expires, e.Created = a.Value, a.Validity, a.Created
-	e.identify(kv.Key, known)
-	return e, true, nil
+	r.identify(&e, kv.Key)
+	return e, true
 }
 
-// identify finds out whose attribute it is, and whether only its own account can have written it.
-func (e *Event) identify(storageKey []byte, known map[[32]byte]owners) {
+// identify finds out whose attribute it is, and whether only its own account can have written it. Where OwnerStore does not name
+// the account the document itself may: the storage key, a hash of account and name, proves it.
+func (r *registry) identify(e *Event, storageKey []byte) {
 	if len(storageKey) < 32 {
 		return
 	}
 	k := [32]byte(storageKey[len(storageKey)-32:])
-	o, ok := known[k]
-	if !ok {
+	o, ok := r.known[k]
+	switch {
+	case !ok:
+		e.Account, e.Doubt = named(e.Value, k), "read from the state, which does not tell who wrote it: "+r.doubt
+		if r.doubt == "" {
+			e.Doubt = "read from the state, whose OwnerStore names nobody who may have written it"
+		}
 		return
+	case o.stranger:
+		e.Doubt = "read from the state, which does not tell who wrote it: another account may write to this DID too"
+	case r.doubt != "":
+		e.Doubt = "read from the state, which does not tell who wrote it: " + r.doubt
+	default:
+		e.Who = &o.account
 	}
 	e.Account = &o.account
-	if o.stranger {
-		e.Doubt = "read from the state, which does not tell who wrote it: another account may write to this DID too"
-		return
+}
+
+// named returns the account that a document names if its device attribute has the key; nil otherwise.
+func named(raw []byte, attributeKey [32]byte) *key.AccountID {
+	if len(raw) > maxDocument {
+		return nil
 	}
-	e.Who = &o.account
+	doc, err := document.Parse(raw)
+	if err != nil {
+		return nil
+	}
+	a, err := key.ParseAccount(doc.ID)
+	if err != nil || did.AttributeKey(a, document.DeviceAttribute) != attributeKey {
+		return nil
+	}
+	return &a
 }

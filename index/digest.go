@@ -21,6 +21,7 @@ type Kind uint8
 const (
 	Written Kind = iota + 1 // added or updated
 	Erased
+	Undecodable // what happened is not known: Doubt says why, Value holds the bytes
 )
 
 // Event is something that happened to a device attribute.
@@ -33,7 +34,7 @@ type Event struct {
 	Extrinsic int32     // -1: none
 	Index     uint32    // in the block's events
 	Created   time.Time // when the attribute was first added; in state only
-	Doubt     string    // why the writer is not known; in state only
+	Doubt     string    // why the writer is not known, in state only; or why it is Undecodable
 }
 
 // Block is a finalised block with what happened to device attributes in it.
@@ -77,8 +78,11 @@ func Digest(b Block) []Claim {
 		if b.FromState {
 			c.At.Time = e.Created
 		}
-		if e.Kind == Written {
+		switch e.Kind {
+		case Written:
 			c.read()
+		case Undecodable:
+			c.Reject = "undecodable: " + e.Doubt
 		}
 		claims = append(claims, c)
 	}

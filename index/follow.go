@@ -78,7 +78,7 @@ func (r *runner) readState(ctx context.Context, at Cursor) error {
 			}
 			b := Block{Cursor: at, FromState: true, Events: []Event{e}}
 			p := parcel{head: at.Number, read: 1, total: total}
-			if e.Expires >= at.Number {
+			if e.Kind == Undecodable || e.Expires >= at.Number {
 				p.claims = Digest(b)
 			}
 			b.Events = nil
@@ -96,7 +96,8 @@ func (r *runner) readState(ctx context.Context, at Cursor) error {
 	})
 }
 
-// commit writes a batch and the cursor in one transaction. A store that fails is tried again for r.Patience.
+// commit writes a batch and the cursor in one transaction. A store that fails is tried again for r.Patience, and then once more block
+// by block: so what can be written is, and the error names the block that cannot.
 func (r *runner) commit(ctx context.Context, batch []parcel) error {
 	began := r.now()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
@@ -104,16 +105,30 @@ func (r *runner) commit(ctx context.Context, batch []parcel) error {
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil || errors.Is(err, ErrOtherWriter) || r.now().Sub(began) > r.Patience {
-			return fmt.Errorf("write block %d to the index: %w", batch[len(batch)-1].block.Number, err)
+		if ctx.Err() != nil || errors.Is(err, ErrOtherWriter) {
+			return fmt.Errorf("write block %d to the index: %w", batch[0].block.Number, err)
 		}
-		r.Log.Warn("index cannot be written; trying again", "error", err, "wait", wait)
+		if r.now().Sub(began) > r.Patience {
+			return r.single(ctx, batch)
+		}
+		r.Log.Warn("index cannot be written; trying again", "from", batch[0].block.Number, "to", batch[len(batch)-1].block.Number,
+			"error", err, "wait", wait)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(wait):
 		}
 	}
+}
+
+// single writes a batch that failed as a whole part by part, each once.
+func (r *runner) single(ctx context.Context, batch []parcel) error {
+	for i := range batch {
+		if err := r.attempt(ctx, batch[i:i+1]); err != nil {
+			return fmt.Errorf("write block %d to the index: %w", batch[i].block.Number, err)
+		}
+	}
+	return nil
 }
 
 func (r *runner) attempt(ctx context.Context, batch []parcel) error {
@@ -129,8 +144,28 @@ func (r *runner) attempt(ctx context.Context, batch []parcel) error {
 	for _, p := range batch {
 		r.meter.done += p.read
 		r.meter.total = max(r.meter.total, p.total)
+		r.mourn(p)
 	}
 	return nil
+}
+
+// mourned is how many undecodable events a run logs one by one.
+const mourned = 100
+
+// mourn logs what could not be decoded: unlike a bad document it may have been a good one.
+func (r *runner) mourn(p parcel) {
+	for _, c := range p.claims {
+		if c.Kind != Undecodable {
+			continue
+		}
+		switch r.lost++; {
+		case r.lost <= mourned:
+			r.Log.Error("index sets aside what cannot be decoded, and goes on; once it can be, --rebuild takes it in",
+				"block", c.At.Block, "hash", c.At.Hash, "event", c.At.Event, "bytes", len(c.Value), "reason", c.Doubt)
+		case r.lost == mourned+1:
+			r.Log.Error("index sets aside more of what cannot be decoded: see /api/v1/set-aside")
+		}
+	}
 }
 
 // writer applies parcels within one transaction.

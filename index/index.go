@@ -20,10 +20,13 @@
 //     can neither shorten nor extend its life, nor revive a listing that its device ended.
 //   - An index that starts from the chain's state sees no event. Signed documents prove themselves. An unsigned one is taken only
 //     when the registry's OwnerStore shows that no account but the DID's own could have written it; the others are set aside.
+//     On a runtime without OwnerStore the signed ones are found by the DID that they name, which the storage key proves.
 //     State shows neither what was removed before nor a document that stood there before a stranger's: walking the
 //     history shows both.
 //
-// What cannot be read or believed is kept aside with its reason; nothing that a document says stops the index.
+// What cannot be read or believed is kept aside with its reason; nothing that a document says stops the index. An event that is
+// not of the registry's known form, a block whose events metadata cannot decode, and such an entry of the state are set aside
+// too, after having been asked for a few times, and loudly: only --rebuild takes in what they held once it can be decoded.
 package index
 
 import (

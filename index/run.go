@@ -76,6 +76,7 @@ type runner struct {
 	head   uint32
 	due    uint32 // no live listing ends before a block below this one
 	meter  meter
+	lost   int // undecodable events taken in by this run
 }
 
 func (r *runner) run(ctx context.Context) error {

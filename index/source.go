@@ -2,10 +2,13 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"iod/chain"
+	"iod/chain/rpc"
 	"iod/document"
 	"iod/metadata"
 	"iod/pallet/did"
@@ -27,7 +30,8 @@ type Source interface {
 	State(ctx context.Context, at Cursor, total func(uint64)) iter.Seq2[Event, error]
 }
 
-// ChainSource follows a chain through its client.
+// ChainSource follows a chain through its client. A block whose events cannot be decoded is asked for a few times and then yielded
+// as one Undecodable event; while no endpoint answers it waits.
 func ChainSource(c *chain.Client) Source { return chainSource{c} }
 
 type chainSource struct{ c *chain.Client }
@@ -57,7 +61,7 @@ func (s chainSource) Follow(ctx context.Context, from uint32) iter.Seq2[Block, e
 				yield(Block{}, fmt.Errorf("follow finalised blocks: %w", err))
 				return
 			}
-			block, err := readBlock(ctx, b)
+			block, err := s.insist(ctx, b)
 			if err != nil {
 				err = fmt.Errorf("read block %d: %w", b.Number, err)
 			}
@@ -68,37 +72,126 @@ func (s chainSource) Follow(ctx context.Context, from uint32) iter.Seq2[Block, e
 	}
 }
 
-// readBlock takes the device attributes' events out of a block. Its time is read only when there are any.
-func readBlock(ctx context.Context, b *chain.Block) (Block, error) {
-	block := Block{Cursor: Cursor{b.Number, b.Hash}, Parent: b.Parent}
-	events, err := b.Events(ctx)
-	if err != nil {
-		return block, err
-	}
-	changes, err := did.Events(events)
-	if err != nil {
-		return block, err
-	}
-	for _, e := range changes {
-		if e.Name == document.DeviceAttribute {
-			block.Events = append(block.Events, eventOf(e, b.Number))
-		}
-	}
-	if len(block.Events) > 0 {
-		if block.Time, err = b.Time(ctx); err != nil {
+// The bounds of insisting on a block that cannot be read.
+const (
+	tries    = 3
+	firstTry = 200 * time.Millisecond // pause after the first, doubling
+	lastTry  = 5 * time.Second
+)
+
+// insist reads a block, again and again where an endpoint may answer better another time: without end while none answers at all.
+func (s chainSource) insist(ctx context.Context, b *chain.Block) (Block, error) {
+	for n, pause := 1, firstTry; ; n, pause = n+1, min(2*pause, lastTry) {
+		block, err := readBlock(ctx, b)
+		if err == nil || ctx.Err() != nil {
 			return block, err
 		}
+		var garbage *undecodable
+		switch {
+		case silent(err):
+		case n < tries:
+		case errors.As(err, &garbage):
+			block.Events = []Event{{Kind: Undecodable, Value: garbage.raw, Expires: Never, Extrinsic: -1, Doubt: "the whole block: " + err.Error()}}
+			return block, nil
+		default:
+			return block, explain(err)
+		}
+		select {
+		case <-ctx.Done():
+			return block, ctx.Err()
+		case <-time.After(pause):
+		}
+		if fresh, err := s.c.BlockAt(ctx, b.Hash); err == nil {
+			b = fresh // which has nothing of the answers so far
+		}
 	}
-	return block, nil
 }
 
-func eventOf(e did.Event, number uint32) Event {
-	out := Event{Kind: Written, Who: &e.Who, Account: &e.Account, Value: e.Value, Expires: e.Validity(number), Extrinsic: -1, Index: uint32(e.Index)}
-	if e.Kind == did.Removed {
+// silent tells that no endpoint answered, which ends at some time, from what one did answer.
+func silent(err error) bool {
+	var one *chain.EndpointError
+	var none *chain.UnreachableError
+	var answered *rpc.Error
+	return !errors.As(err, &answered) && (errors.As(err, &one) || errors.As(err, &none))
+}
+
+// explain adds what to do about a node that does not have what it is asked for.
+func explain(err error) error {
+	var answered *rpc.Error
+	if errors.As(err, &answered) {
+		return fmt.Errorf("%w: a node that discarded the state of old blocks cannot tell their events: "+
+			"name an archive node, or begin anew from the state, with --rebuild and without --from", err)
+	}
+	return err
+}
+
+// undecodable is an answer that metadata cannot make sense of.
+type undecodable struct {
+	err error
+	raw []byte
+}
+
+func (u *undecodable) Error() string { return u.err.Error() }
+func (u *undecodable) Unwrap() error { return u.err }
+
+// view is what is read of a block; *chain.Block is one.
+type view interface {
+	RawEvents(ctx context.Context) ([]byte, error)
+	Metadata(ctx context.Context) (*metadata.Metadata, error)
+	Time(ctx context.Context) (time.Time, error)
+}
+
+// readBlock takes the device attributes' events out of a block.
+func readBlock(ctx context.Context, b *chain.Block) (Block, error) {
+	block := Block{Cursor: Cursor{b.Number, b.Hash}, Parent: b.Parent}
+	return block, block.read(ctx, b)
+}
+
+// read fills in the events, and the time when there are any.
+func (b *Block) read(ctx context.Context, v view) error {
+	raw, err := v.RawEvents(ctx)
+	if err != nil || len(raw) == 0 {
+		return err
+	}
+	m, err := v.Metadata(ctx)
+	if err != nil {
+		return err
+	}
+	events, err := m.DecodeEvents(raw)
+	if err != nil {
+		return &undecodable{err, raw}
+	}
+	for i := range events {
+		if e, ok := eventOf(&events[i], i, b.Number); ok {
+			b.Events = append(b.Events, e)
+		}
+	}
+	if len(b.Events) == 0 {
+		return nil
+	}
+	if b.Time, err = v.Time(ctx); err != nil && !silent(err) {
+		return &undecodable{fmt.Errorf("read its time: %w", err), raw}
+	}
+	return err
+}
+
+// eventOf reads what an event says of a device attribute; ok is false when it says nothing. One that is of the registry and not of
+// the known form costs itself alone.
+func eventOf(raw *metadata.Event, i int, number uint32) (out Event, ok bool) {
+	out = Event{Kind: Written, Expires: Never, Extrinsic: -1, Index: uint32(i)}
+	if raw.Phase.Kind == metadata.ApplyExtrinsic {
+		out.Extrinsic = int32(raw.Phase.Extrinsic)
+	}
+	e, ok, err := did.Decode(raw)
+	switch {
+	case err != nil:
+		out.Kind, out.Doubt = Undecodable, err.Error()
+		return out, true
+	case !ok || e.Name != document.DeviceAttribute:
+		return out, false
+	case e.Kind == did.Removed:
 		out.Kind = Erased
 	}
-	if e.Phase == metadata.ApplyExtrinsic {
-		out.Extrinsic = int32(e.Extrinsic)
-	}
-	return out
+	out.Who, out.Account, out.Value, out.Expires = &e.Who, &e.Account, e.Value, e.Validity(number)
+	return out, true
 }

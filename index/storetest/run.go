@@ -222,3 +222,34 @@ func expiry(t *testing.T, s index.Store) {
 		t.Errorf("history %v, want %v", actions, want)
 	}
 }
+
+// undecodable: events and blocks that cannot be decoded are set aside with their place, and what is beside them is taken in.
+func undecodable(t *testing.T, s index.Store) {
+	d, other := Account(t, "device"), Account(t, "other")
+	broken := func(value string) index.Event {
+		return index.Event{Kind: index.Undecodable, Value: []byte(value), Doubt: "not of this world", Expires: index.Never}
+	}
+	c := NewChain("undecodable")
+	c.Append(Write(d.Account(), d.Account(), Sign(t, d, Weather(d, 10)), nil), broken(""), Write(other.Account(), other.Account(), Sign(t, other, Weather(other, 10)), nil))
+	whole := c.Append(broken(strings.Repeat("x", 3*index.MaxAsideRaw)))
+	c.Append(Erase(other.Account(), other.Account()))
+	Fill(t, s, index.Options{Source: c, From: &zero})
+	if st := must(s.State(t.Context()))(t); st.Live != 1 || st.Ended != 1 || st.SetAside != 2 || st.Cursor.Number != 3 {
+		t.Errorf("state %+v", st)
+	}
+	if l := must(s.Get(t.Context(), d.Account()))(t); l == nil || l.Presence != index.Present {
+		t.Errorf("beside what cannot be decoded: %+v", l)
+	}
+	asides := must(s.Asides(t.Context(), 0, 10))(t)
+	if len(asides) != 2 {
+		t.Fatalf("set aside: %+v", asides)
+	}
+	a := asides[0]
+	if a.At.Block != whole.Number || a.At.Hash != whole.Hash || a.Account != nil || a.Who != nil || a.Size != 3*index.MaxAsideRaw ||
+		len(a.Raw) != index.MaxAsideRaw || !strings.Contains(a.Reason, "not of this world") {
+		t.Errorf("set aside: %+v", a)
+	}
+	if a := asides[1]; a.At.Block != 1 || a.At.Extrinsic != 2 || a.At.Event != 5 {
+		t.Errorf("set aside: %+v", a)
+	}
+}
