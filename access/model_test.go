@@ -37,20 +37,68 @@ func meta(t testing.TB) *metadata.Metadata {
 	return m
 }
 
-// pallet is a model of the RBAC pallet of one owner, with the pallet's own checks.
+// pallet is a model of the RBAC pallet of one owner, with the pallet's own checks and faults.
 type pallet struct {
 	m        *metadata.Metadata
 	owner    key.AccountID
 	entities map[Ref]rbac.Entity
-	pairs    map[rbac.Assignment]bool
+	held     map[Holding][]rbac.ID // in the order of assignment
+	find     func(list []rbac.ID, id rbac.ID) int
 }
 
 func newPallet(m *metadata.Metadata, owner key.AccountID) *pallet {
-	return &pallet{m: m, owner: owner, entities: map[Ref]rbac.Entity{}, pairs: map[rbac.Assignment]bool{}}
+	return &pallet{m: m, owner: owner, entities: map[Ref]rbac.Entity{}, held: map[Holding][]rbac.ID{}, find: findEager}
 }
 
 func (p *pallet) clone() *pallet {
-	return &pallet{p.m, p.owner, maps.Clone(p.entities), maps.Clone(p.pairs)}
+	q := &pallet{p.m, p.owner, maps.Clone(p.entities), maps.Clone(p.held), p.find}
+	for h, list := range q.held {
+		q.held[h] = slices.Clone(list)
+	}
+	return q
+}
+
+func (p *pallet) holds(a rbac.Assignment) bool {
+	return slices.Contains(p.held[Holding{a.Relation, a.Holder}], a.Held)
+}
+
+// findEager is the slice::binary_search of Rust 1.52 to 1.81, written down apart from the planner's.
+func findEager(list []rbac.ID, id rbac.ID) int {
+	size, left, right := len(list), 0, len(list)
+	for left < right {
+		mid := left + size/2
+		c := bytes.Compare(list[mid][:], id[:])
+		if c == 0 {
+			return mid
+		}
+		if c < 0 {
+			left = mid + 1
+		} else {
+			right = mid
+		}
+		size = right - left
+	}
+	return -1
+}
+
+// findWhole is that of earlier and later Rust.
+func findWhole(list []rbac.ID, id rbac.ID) int {
+	if len(list) == 0 {
+		return -1
+	}
+	size, base := len(list), 0
+	for size > 1 {
+		half := size / 2
+		mid := base + half
+		if bytes.Compare(list[mid][:], id[:]) != 1 {
+			base = mid
+		}
+		size -= half
+	}
+	if list[base] == id {
+		return base
+	}
+	return -1
 }
 
 // run executes calls all or none, through their SCALE bytes.
@@ -116,11 +164,15 @@ func (p *pallet) execute(c metadata.Call) error {
 	default:
 		return errors.New("unknown call")
 	}
+	h := Holding{a.Relation, a.Holder}
 	if c.Name[0] == 'u' {
-		if !p.pairs[a] {
-			return errors.New("AssignmentDoesNotExist")
+		i := p.find(p.held[h], a.Held)
+		if i < 0 {
+			return errMissed
 		}
-		delete(p.pairs, a)
+		if p.held[h] = slices.Delete(p.held[h], i, i+1); len(p.held[h]) == 0 {
+			delete(p.held, h)
+		}
 		return nil
 	}
 	for _, r := range need {
@@ -128,12 +180,14 @@ func (p *pallet) execute(c metadata.Call) error {
 			return errors.New("EntityDoesNotExist")
 		}
 	}
-	if p.pairs[a] {
+	if p.holds(a) {
 		return errors.New("AssignmentAlreadyExist")
 	}
-	p.pairs[a] = true
+	p.held[h] = append(p.held[h], a.Held)
 	return nil
 }
+
+var errMissed = errors.New("AssignmentDoesNotExist")
 
 func suffix(s, end string) bool { return s == "assign_"+end || s == "unassign_"+end }
 
@@ -159,15 +213,9 @@ func (p *pallet) storage(t testing.TB) map[string][]byte {
 		k, err := rbac.EntityKey(p.m, p.owner, r.Kind, r.ID)
 		put(k, err, "KeysLookUpStore", metadata.Fields{{Name: "id", Value: e.ID[:]}, {Name: "name", Value: []byte(e.Name)}, {Name: "enabled", Value: e.Enabled}})
 	}
-	byHolder := map[Holding][]rbac.ID{}
-	for a := range p.pairs {
-		h := Holding{a.Relation, a.Holder}
-		byHolder[h] = append(byHolder[h], a.Held)
-	}
 	names := map[rbac.Relation][3]string{rbac.UserRole: {"Role2UserStore", "user", "role"}, rbac.UserGroup: {"User2GroupStore", "user", "group"},
 		rbac.GroupRole: {"Role2GroupStore", "group", "role"}, rbac.RolePermission: {"Permission2RoleStore", "role", "permission"}}
-	for h, held := range byHolder {
-		slices.SortFunc(held, func(a, b rbac.ID) int { return bytes.Compare(a[:], b[:]) })
+	for h, held := range p.held {
 		n := names[h.Relation]
 		list := make([]any, len(held))
 		for i, id := range held {

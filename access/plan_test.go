@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -179,25 +180,18 @@ func TestGrantAndRevoke(t *testing.T) {
 func reference(p *pallet, a key.AccountID, permission rbac.ID) bool {
 	on := func(k rbac.Kind, id rbac.ID) bool { return p.entities[Ref{k, id}].Enabled }
 	role := func(id rbac.ID) bool {
-		return on(rbac.Role, id) && p.pairs[rbac.Assignment{Relation: rbac.RolePermission, Holder: id, Held: permission}]
+		return on(rbac.Role, id) && p.holds(rbac.Assignment{Relation: rbac.RolePermission, Holder: id, Held: permission})
 	}
 	if !on(rbac.Permission, permission) {
 		return false
 	}
-	for x := range p.pairs {
-		if x.Relation == rbac.UserRole && x.Holder == rbac.UserID(a) && role(x.Held) {
-			return true
-		}
-		if x.Relation != rbac.UserGroup || x.Holder != rbac.UserID(a) || !on(rbac.Group, x.Held) {
-			continue
-		}
-		for y := range p.pairs {
-			if y.Relation == rbac.GroupRole && y.Holder == x.Held && role(y.Held) {
-				return true
-			}
-		}
+	user := rbac.UserID(a)
+	if slices.ContainsFunc(p.held[Holding{rbac.UserRole, user}], role) {
+		return true
 	}
-	return false
+	return slices.ContainsFunc(p.held[Holding{rbac.UserGroup, user}], func(g rbac.ID) bool {
+		return on(rbac.Group, g) && slices.ContainsFunc(p.held[Holding{rbac.GroupRole, g}], role)
+	})
 }
 
 // drawCall is any call of the owner's over a few entities, ours and others.
@@ -303,18 +297,9 @@ func TestPropertyDecideIsTheModel(t *testing.T) {
 // intact reports whether a stream's own group leads to its own permission and to nothing else.
 func intact(p *pallet, stream string) bool {
 	e := idsOf(owner, device, stream)
-	roles := 0
-	for a := range p.pairs {
-		if a.Relation == rbac.GroupRole && a.Holder == e.group {
-			roles++
-		}
-		if a.Relation == rbac.RolePermission && a.Holder == e.role && a.Held != e.permission {
-			return false
-		}
-	}
-	return roles == 1 && p.entities[Ref{rbac.Group, e.group}].Enabled && p.entities[Ref{rbac.Role, e.role}].Enabled &&
-		p.pairs[rbac.Assignment{Relation: rbac.GroupRole, Holder: e.group, Held: e.role}] &&
-		p.pairs[rbac.Assignment{Relation: rbac.RolePermission, Holder: e.role, Held: e.permission}]
+	roles, permissions := p.held[Holding{rbac.GroupRole, e.group}], p.held[Holding{rbac.RolePermission, e.role}]
+	return slices.Equal(roles, []rbac.ID{e.role}) && slices.Equal(permissions, []rbac.ID{e.permission}) &&
+		p.entities[Ref{rbac.Group, e.group}].Enabled && p.entities[Ref{rbac.Role, e.role}].Enabled
 }
 
 func TestReadTakesOneRequest(t *testing.T) {
@@ -336,7 +321,8 @@ func TestReadIsBounded(t *testing.T) {
 	for i := range 4000 {
 		id := rbac.ID{byte(i), byte(i >> 8), 9}
 		p.entities[Ref{rbac.Group, id}] = rbac.Entity{ID: id, Enabled: true}
-		p.pairs[rbac.Assignment{Relation: rbac.UserGroup, Holder: rbac.UserID(alice), Held: id}] = true
+		h := Holding{rbac.UserGroup, rbac.UserID(alice)}
+		p.held[h] = append(p.held[h], id)
 	}
 	if _, err := Read(t.Context(), view(t, p), owner, device, []string{"a"}, alice); !errors.Is(err, ErrTooMuch) {
 		t.Errorf("error %v", err)

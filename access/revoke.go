@@ -106,9 +106,10 @@ func (r Revocation) planAt(ctx context.Context, b rbac.Block, padded bool) (Plan
 // padFacts are the entities by which padded plans go.
 func (r Revocation) padFacts(s State) (facts []fact) {
 	user := rbac.UserID(r.Account)
-	for relation, kind := range map[rbac.Relation]rbac.Kind{rbac.UserGroup: rbac.Group, rbac.UserRole: rbac.Role} {
-		for _, id := range padsFor(len(s.Held[Holding{relation, user}])) {
-			facts = append(facts, entityFact(kind, id))
+	for _, relation := range []rbac.Relation{rbac.UserGroup, rbac.UserRole} {
+		g := regrouping{relation: relation, list: s.Held[Holding{relation, user}]}
+		for _, id := range g.pads() {
+			facts = append(facts, entityFact(g.kind(), id))
 		}
 	}
 	return slices.DeleteFunc(facts, s.knows)

@@ -56,7 +56,13 @@ func searchWhole(n int, probe func(int) int) (int, bool) {
 
 var everySearch = []search{searchEager, searchWhole}
 
-// misled counts the probes that would lead a search for the item at a position elsewhere: with none, the search finds it.
+// finds reports whether a search of the list for the item at a position meets it there.
+func finds(s search, list []uint16, at int) bool {
+	got, ok := s(len(list), func(i int) int { return cmp.Compare(list[i], list[at]) })
+	return ok && got == at
+}
+
+// misled counts the probes that would lead a search for the item at a position elsewhere.
 func misled(s search, list []uint16, at int) (n int) {
 	s(len(list), func(i int) int {
 		if cmp.Compare(list[i], list[at]) != cmp.Compare(i, at) {
@@ -110,12 +116,14 @@ func newShuffle(list, drop, add, pads []rbac.ID, searches ...search) *shuffle {
 	return s
 }
 
-// misled counts over all searches.
-func (s *shuffle) misled(list []uint16, at int) (n int) {
+// finds reports whether every search finds the item at a position.
+func (s *shuffle) finds(list []uint16, at int) bool {
 	for _, f := range s.searches {
-		n += misled(f, list, at)
+		if !finds(f, list, at) {
+			return false
+		}
 	}
-	return n
+	return true
 }
 
 // place is a list on the way, and how the walk came there.
@@ -124,8 +132,7 @@ type place struct {
 	by   step
 	from *place
 	cost int // of the calls so far and of those that are surely needed yet
-	rest int // of those needed yet
-	rank int // by which places are taken, with rest
+	rest int // of those needed yet; for nearest, of those so far
 }
 
 // places is a heap: the cheapest first, of them the one nearest to the end.
@@ -133,7 +140,7 @@ type places []*place
 
 func (p places) Len() int { return len(p) }
 func (p places) Less(i, j int) bool {
-	return cmp.Or(cmp.Compare(p[i].rank, p[j].rank), cmp.Compare(p[i].rest, p[j].rest)) < 0
+	return cmp.Or(cmp.Compare(p[i].cost, p[j].cost), cmp.Compare(p[i].rest, p[j].rest)) < 0
 }
 func (p places) Swap(i, j int) { p[i], p[j] = p[j], p[i] }
 func (p *places) Push(x any)   { *p = append(*p, x.(*place)) }
@@ -143,28 +150,24 @@ func (p *places) Pop() any {
 	return last
 }
 
-// Bounds of a walk, in places looked at: one for the fewest calls, one for few.
+// Bounds of the search for a plan: of the longest list for which the fewest calls are looked for, and of the lists looked at.
 const (
-	exactPlaces = 1 << 12
-	roughPlaces = 1 << 11
+	shortList    = 8
+	shortPlaces  = 1 << 13
+	longPlaces   = 1 << 13
+	searchedPads = 16
 )
 
-// walk returns the fewest steps, or when the bound stops that, few; ok is false when none were found.
-func (s *shuffle) walk() (steps []step, ok bool) {
-	if steps, ok = s.search(exactPlaces, 0); !ok && len(s.list) > 6 {
-		steps, ok = s.search(roughPlaces, 2)
+// fewest returns the fewest steps by A*, in which calls that are surely needed count from the beginning; ok is false when there is no
+// way, or the bound stops the search.
+func (s *shuffle) fewest() (steps []step, ok bool) {
+	if len(s.list) > shortList {
+		return nil, false
 	}
-	return steps, ok
-}
-
-// search is A*: calls that are surely needed count from the beginning. A weight makes it greedy for lists in which fewer
-// probes mislead, at the price of some calls.
-func (s *shuffle) search(bound, weight int) ([]step, bool) {
-	start := &place{list: s.list}
-	start.rest = s.rest(s.list)
+	start := &place{list: s.list, rest: s.rest(s.list)}
 	start.cost = start.rest
 	open, seen := places{start}, map[string]int{}
-	for n := 0; len(open) > 0 && n < bound; n++ {
+	for n := 0; len(open) > 0 && n < shortPlaces; n++ {
 		p := heap.Pop(&open).(*place)
 		if p.rest == 0 {
 			return p.steps(), true
@@ -175,10 +178,6 @@ func (s *shuffle) search(bound, weight int) ([]step, bool) {
 				continue
 			}
 			seen[k] = next.cost
-			next.rank = next.cost
-			if weight > 0 {
-				next.rank += weight * s.obstacles(next.list)
-			}
 			heap.Push(&open, next)
 		}
 	}
@@ -217,15 +216,6 @@ func (s *shuffle) rest(list []uint16) int {
 	return n
 }
 
-func (s *shuffle) obstacles(list []uint16) (n int) {
-	for i, x := range list {
-		if s.drop[x] {
-			n += s.misled(list, i)
-		}
-	}
-	return n
-}
-
 // next returns the places one step away.
 func (s *shuffle) next(p *place) (out []*place) {
 	spent := p.cost - p.rest
@@ -235,7 +225,7 @@ func (s *shuffle) next(p *place) (out []*place) {
 		out = append(out, q)
 	}
 	for i, x := range p.list {
-		if s.misled(p.list, i) == 0 {
+		if s.finds(p.list, i) {
 			add(slices.Concat(p.list[:i], p.list[i+1:]), x, false, 1)
 		}
 	}
@@ -273,7 +263,7 @@ func (t *trail) remove(at int) {
 func (t *trail) droppable() (at int, left bool) {
 	for i, x := range t.list {
 		if t.s.drop[x] {
-			if left = true; t.s.misled(t.list, i) == 0 {
+			if left = true; t.s.finds(t.list, i) {
 				return i, true
 			}
 		}
@@ -281,8 +271,17 @@ func (t *trail) droppable() (at int, left bool) {
 	return -1, left
 }
 
-// restore puts back what is missing.
+// follow makes the steps that led to a place.
+func (t *trail) follow(p *place) {
+	t.steps = append(t.steps, p.steps()...)
+	t.list = slices.Clone(p.list)
+}
+
+// restore takes the pads out, which every search finds from the last on, and puts back what is missing.
 func (t *trail) restore() []step {
+	for n := len(t.list); n > 0 && slices.Contains(t.s.pads, t.list[n-1]); n-- {
+		t.remove(n - 1)
+	}
 	for _, x := range t.s.want {
 		if !slices.Contains(t.list, x) {
 			t.add(x)
@@ -291,8 +290,75 @@ func (t *trail) restore() []step {
 	return t.steps
 }
 
-// byProbe takes out what searchEager looks at first, which it always finds, until what must go is found. It needs no pads, and
-// more calls than walk.
+// byNearest looks for few steps in long lists: again and again, by breadth, for the nearest list in which something is found that
+// must go. On the way things are only taken out and pads put in; everything is put right in the end.
+func (s *shuffle) byNearest() (steps []step, ok bool) {
+	t := &trail{s: s, list: slices.Clone(s.list)}
+	for {
+		at, left := t.droppable()
+		if !left {
+			return t.restore(), true
+		}
+		if at < 0 {
+			p := s.nearest(t.list)
+			if p == nil {
+				return nil, false
+			}
+			t.follow(p)
+			at, _ = t.droppable()
+		}
+		t.remove(at)
+	}
+}
+
+// nearest returns a near list in which something is found that must go, or nil. It goes first where few probes mislead.
+func (s *shuffle) nearest(from []uint16) *place {
+	open, seen := places{{list: from, cost: s.obstacles(from)}}, map[string]bool{}
+	for len(open) > 0 && len(seen) < longPlaces {
+		p := heap.Pop(&open).(*place)
+		if at, _ := (&trail{s: s, list: p.list}).droppable(); at >= 0 {
+			return p
+		}
+		try := func(list []uint16, by step) {
+			if k := listKey(list); !seen[k] {
+				seen[k] = true
+				q := &place{list: list, by: by, from: p, rest: p.rest + 1}
+				q.cost = q.rest + 2*s.obstacles(list)
+				heap.Push(&open, q)
+			}
+		}
+		for i, x := range p.list {
+			if !slices.Contains(s.pads, x) && s.finds(p.list, i) {
+				try(slices.Concat(p.list[:i], p.list[i+1:]), step{s.ids[x], false})
+			}
+		}
+		for i := len(s.pads) - 1; i >= 0; i-- { // they stand in rising order
+			if x := s.pads[i]; !slices.Contains(p.list, x) {
+				try(append(slices.Clone(p.list), x), step{s.ids[x], true})
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// obstacles is how many probes mislead where they are fewest.
+func (s *shuffle) obstacles(list []uint16) int {
+	least := len(list)
+	for i, x := range list {
+		if s.drop[x] {
+			n := 0
+			for _, f := range s.searches {
+				n += misled(f, list, i)
+			}
+			least = min(least, n)
+		}
+	}
+	return least
+}
+
+// byProbe takes out what searchEager looks at first, which it always finds, until what must go is found. It needs no pads, but
+// many calls.
 func (s *shuffle) byProbe() []step {
 	t := &trail{s: s, list: slices.Clone(s.list)}
 	for {
@@ -324,9 +390,6 @@ func (s *shuffle) byPads() []step {
 		}
 		t.remove(items - 1)
 	}
-	for ; pads > 0; pads-- {
-		t.remove(len(t.list) - 1)
-	}
 	return t.restore()
 }
 
@@ -337,9 +400,9 @@ func padID(i int) rbac.ID {
 	return id
 }
 
-// padsFor returns pads for a list of n items, greatest first.
+// padsFor returns n pads, greatest first.
 func padsFor(n int) []rbac.ID {
-	pads := make([]rbac.ID, max(0, n-2))
+	pads := make([]rbac.ID, n)
 	for i := range pads {
 		pads[i] = padID(i)
 	}
@@ -363,28 +426,40 @@ func (r regrouping) kind() rbac.Kind {
 	return rbac.Group
 }
 
+// pads returns enough of them for every way of planning, greatest first.
+func (r regrouping) pads() []rbac.ID { return padsFor(max(searchedPads, len(r.list))) }
+
 // steps returns the plan, and whether it holds whichever search the runtime has. Padded plans always do.
 func (r regrouping) steps(padded bool) (steps []step, certain bool, err error) {
-	if !padded {
-		if steps, ok := newShuffle(r.list, r.drop, r.add, nil, everySearch...).walk(); ok {
-			return steps, true, nil
-		}
-		eager := newShuffle(r.list, r.drop, r.add, nil, searchEager)
-		if steps, ok := eager.walk(); ok {
-			return steps, false, nil
-		}
-		return eager.byProbe(), false, nil
+	if padded {
+		steps, err = r.padded()
+		return steps, true, err
 	}
-	pads := padsFor(len(r.list))
+	all, eager := newShuffle(r.list, r.drop, r.add, nil, everySearch...), newShuffle(r.list, r.drop, r.add, nil, searchEager)
+	for _, s := range []*shuffle{all, eager} {
+		for _, way := range []func() ([]step, bool){s.fewest, s.byNearest} {
+			if steps, ok := way(); ok {
+				return steps, s == all, nil
+			}
+		}
+	}
+	return eager.byProbe(), false, nil
+}
+
+func (r regrouping) padded() ([]step, error) {
+	pads := r.pads()
 	for _, id := range r.list {
-		if len(pads) > 0 && bytes.Compare(id[:], pads[len(pads)-1][:]) >= 0 {
-			return nil, false, fmt.Errorf("%s %s: the id is too great for others to be put behind it", r.kind(), id)
+		if bytes.Compare(id[:], pads[len(pads)-1][:]) >= 0 {
+			return nil, fmt.Errorf("%s %s: the id is too great for others to be put behind it", r.kind(), id)
 		}
 	}
-	if steps, ok := newShuffle(r.list, r.drop, r.add, pads[:min(len(pads), 3)], everySearch...).walk(); ok {
-		return steps, true, nil
+	if steps, ok := newShuffle(r.list, r.drop, r.add, pads[:3], everySearch...).fewest(); ok {
+		return steps, nil
 	}
-	return newShuffle(r.list, r.drop, r.add, pads, everySearch...).byPads(), true, nil
+	if steps, ok := newShuffle(r.list, r.drop, r.add, pads[:searchedPads], everySearch...).byNearest(); ok {
+		return steps, nil
+	}
+	return newShuffle(r.list, r.drop, r.add, pads, everySearch...).byPads(), nil
 }
 
 // calls returns the plan as calls. Pads that do not exist in the state are made first.
@@ -397,7 +472,7 @@ func (r regrouping) calls(current State, padded bool) (calls []metadata.Call, ce
 		return nil, false, err
 	}
 	made := map[rbac.ID]bool{}
-	for _, id := range padsFor(len(r.list)) {
+	for _, id := range r.pads() {
 		made[id] = !padded || current.exists(r.kind(), id)
 	}
 	for _, s := range steps {
