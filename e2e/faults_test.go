@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -76,19 +77,31 @@ func (w *world) linkDown(t *testing.T) {
 	const out = 10 * time.Second
 	reader, _ := w.receiving(t, "patient")
 	w.net.link("device", "down")
-	<-time.After(out) // the fault itself
-	w.net.link("device", "up")
 	begin := time.Now()
+	<-time.After(out) // the fault itself
+	if l, found, _ := reader.find(begin.Add(time.Second), has("topic")); found {
+		t.Errorf("a message while the link was down: %s", l.text)
+	}
+	w.net.link("device", "up")
+	begin = time.Now()
 	l := reader.await(t, "messages after the link came back", begin, has("topic"))
-	t.Logf("link down for %s: messages again %s after it was up", out, milliseconds(l.at.Sub(begin)))
+	back := l.at
+	for range 10 {
+		l = reader.await(t, "more messages", l.at, has("topic"))
+	}
+	t.Logf("link down for %s: messages again %s after it was up", out, milliseconds(back.Sub(begin)))
 	reader.kill()
 }
 
 // chainDies: sessions go on without the chain; with it back, a revocation still cuts.
 func (w *world) chainDies(t *testing.T) {
 	reader, id := w.receiving(t, "independent")
+	user, local, _ := w.connected(t, "talker")
 	w.chain.kill()
 	begin := time.Now()
+	if err := w.talk(local, "without a chain"); err != nil {
+		t.Errorf("a new connection through an open port needs the chain: %v\n%s", err, user.tail(5))
+	}
 	for at := begin; at.Sub(begin) < 4*time.Second; {
 		at = reader.await(t, "messages while the chain is down", at, has("topic")).at
 	}
@@ -107,14 +120,41 @@ func (w *world) chainDies(t *testing.T) {
 	reader.kill()
 }
 
+// connected returns a connect whose local port answers, and the port's address.
+func (w *world) connected(t *testing.T, name string) (p *process, local string, id identity) {
+	t.Helper()
+	id = w.newKey(t, "consumer", name)
+	w.access(t, "grant", shell, id.address)
+	p = w.iod(t, "consumer", "connect of "+name, "connect", w.thing.did, shell, "--key", id.file, "--rpc", w.rpc)
+	local = p.await(t, "its local port", time.Time{}, has("listen")).str("listen")
+	until(t, "the first answer through the port", func() bool { return w.talk(local, "hello") == nil })
+	return p, local, id
+}
+
+// relayFreezes: the relay that carries the data stands still without closing anything.
+func (w *world) relayFreezes(t *testing.T) {
+	reader, _ := w.receiving(t, "watchful")
+	used := relayOf(t, reader)
+	victim := map[string]*process{"relay1": w.relay1, "relay2": w.relay2}[used].cmd.Process
+	begin := time.Now()
+	if err := victim.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	back := again(t, reader, begin)
+	if err := victim.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s frozen: messages over the other relay after %s", used, milliseconds(back.Sub(begin)))
+	if took := back.Sub(begin); took > 15*time.Second {
+		t.Errorf("a frozen relay was noticed after %s", took)
+	}
+	reader.kill()
+}
+
 // deviceDies: the consumer's local port outlives the device.
 func (w *world) deviceDies(t *testing.T) {
-	id := w.newKey(t, "consumer", "user")
-	w.access(t, "grant", shell, id.address)
-	p := w.iod(t, "consumer", "connect", "connect", w.thing.did, shell, "--key", id.file, "--rpc", w.rpc)
-	port := p.await(t, "its local port", time.Time{}, has("listen")).str("listen")
+	p, port, id := w.connected(t, "user")
 	var err error
-	until(t, "the first answer through the port", func() bool { err = w.talk(port, "hello"); return err == nil })
 	w.device.kill()
 	begin := time.Now()
 	w.startDevice()

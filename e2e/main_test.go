@@ -37,6 +37,8 @@ func play(role string, args []string) error {
 		return janitor(args[0])
 	case "echo":
 		return echo(ctx, args[0])
+	case "mute":
+		return mute(ctx, args[0])
 	case "liar":
 		return liar(ctx, args[0])
 	case "forger":

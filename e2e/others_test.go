@@ -60,6 +60,17 @@ func (w *world) liars(t *testing.T) {
 	}
 }
 
+// mute: an endpoint that takes connections and never answers is left in time.
+func (w *world) mute(t *testing.T) {
+	silent := addressOf("chain") + ":9946"
+	w.start(t, "chain", "mute", selfPath(t), roleArgument, "mute", silent).await(t, "its address", time.Time{}, has("listen"))
+	r := w.must(t, "consumer", "did", "show", w.thing.did, "--rpc", "ws://"+silent, "--rpc", w.rpc)
+	if !strings.Contains(string(r.out), truePrice) {
+		t.Errorf("with a silent endpoint first: %s", r.out)
+	}
+	t.Logf("with a silent endpoint first: %s", milliseconds(r.took))
+}
+
 // stranger: a document that a stranger changed is healed, and no search ever shows the forged one.
 func (w *world) stranger(t *testing.T) {
 	begin := time.Now()

@@ -38,6 +38,17 @@ func echo(ctx context.Context, address string) error {
 	}
 }
 
+// mute accepts connections and never answers.
+func mute(ctx context.Context, address string) error {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("{\"listen\":%q}\n", ln.Addr())
+	<-ctx.Done() // the kernel accepts
+	return ln.Close()
+}
+
 // liar is an endpoint of a chain that answers every question at once, in the right form, with nonsense.
 func liar(ctx context.Context, address string) error {
 	ln, err := net.Listen("tcp", address)

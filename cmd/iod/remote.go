@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"iod/access"
@@ -27,6 +28,7 @@ type remote struct {
 	device key.AccountID
 	stream string
 	log    *slog.Logger
+	last   atomic.Pointer[document.Device] // the newest document as of which access was granted
 }
 
 // remote prepares to use a stream as the account of the key.
@@ -223,6 +225,26 @@ func (r *remote) withdrawn(ctx context.Context, judge *access.Judge) bool {
 	}
 }
 
+// ask reads the device's document and whether access is granted. While no endpoint of the chain answers, what it said last holds:
+// the device decides anyway, and may let in whom it knows.
+func (r *remote) ask(ctx context.Context) (document.Device, bool, error) {
+	dev, _, b, err := r.find(ctx)
+	ok := false
+	if err == nil {
+		ok, err = r.granted(ctx, b, dev)
+	}
+	switch last := r.last.Load(); {
+	case err == nil && ok:
+		r.last.Store(&dev)
+	case err == nil:
+		r.last.Store(nil)
+	case last != nil && errors.As(err, new(*chain.EndpointError)):
+		r.log.Info("the chain does not answer; going by what it said before", "err", err)
+		return *last, true, nil
+	}
+	return dev, ok, err
+}
+
 // answerTime is how long a device that was never heard of may take to answer.
 const answerTime = 30 * time.Second
 
@@ -230,11 +252,7 @@ const answerTime = 30 * time.Second
 // wait a missing grant is a refusal at once, and silence of a device that never answered before ends the call after
 // answerTime; with it the knock stays until the owner grants.
 func (r *remote) dial(ctx context.Context, wait, known bool) (net.Conn, error) {
-	dev, _, b, err := r.find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ok, err := r.granted(ctx, b, dev)
+	dev, ok, err := r.ask(ctx)
 	switch {
 	case err != nil:
 		return nil, err
