@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -97,6 +99,14 @@ func (w *world) linkDown(t *testing.T) {
 func (w *world) chainDies(t *testing.T) {
 	reader, id := w.receiving(t, "independent")
 	user, local, _ := w.connected(t, "talker")
+	held, err := w.net.dial(t.Context(), "consumer", local) // a session that is open keeps the device's answer alive
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := exchange(held, "held"); err != nil {
+		t.Fatal(err)
+	}
 	w.chain.kill()
 	begin := time.Now()
 	if err := w.talk(local, "without a chain"); err != nil {
