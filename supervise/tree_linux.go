@@ -98,11 +98,22 @@ func reap() {
 	}
 }
 
-// daemons returns the living orphans whose environment has all the marks.
+// dying reports whether a process has let go of its memory, and with it of its environment, on its way to its end.
+func dying(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	return err == nil && bytes.HasPrefix(b, []byte("0 "))
+}
+
+// daemons returns the living orphans whose environment has all the marks, and those that are about to end, since whose they
+// are can no longer be told.
 func daemons(marks []string) (pids []int) {
 	owned.Lock()
 	defer owned.Unlock()
 	for _, o := range orphans() {
+		if !o.dead && dying(o.pid) {
+			pids = append(pids, o.pid)
+			continue
+		}
 		env, err := os.ReadFile("/proc/" + strconv.Itoa(o.pid) + "/environ")
 		if o.dead || err != nil {
 			continue
