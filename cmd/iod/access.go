@@ -82,14 +82,31 @@ type changeView struct {
 	Number  uint32 `json:"number,omitempty"`
 }
 
-// send signs the calls as one transaction and waits until it is final.
+// send signs the calls as one transaction, waits until it is final and tells of it.
 func (a *app) send(ctx context.Context, client *chain.Client, from *key.Pair, calls []metadata.Call, what string) error {
 	if len(calls) == 0 {
 		return a.print(changeView{}, "nothing to change: %s already\n", what)
 	}
+	v, err := a.transact(ctx, client, from, calls)
+	if err != nil {
+		return err
+	}
+	return a.changed(ctx, client, v, what)
+}
+
+func (a *app) changed(ctx context.Context, client *chain.Client, v changeView, what string) error {
 	p, err := client.Properties(ctx)
 	if err != nil {
 		return err
+	}
+	return a.print(v, "%s: finalised in block %d, fee %s %s\n", what, v.Number, v.Fee, p.TokenSymbol)
+}
+
+// transact signs the calls as one transaction and waits until it is final.
+func (a *app) transact(ctx context.Context, client *chain.Client, from *key.Pair, calls []metadata.Call) (changeView, error) {
+	p, err := client.Properties(ctx)
+	if err != nil {
+		return changeView{}, err
 	}
 	call := calls[0]
 	if len(calls) > 1 {
@@ -97,19 +114,18 @@ func (a *app) send(ctx context.Context, client *chain.Client, from *key.Pair, ca
 	}
 	fee, err := client.EstimateFee(ctx, from.Public(), call)
 	if err != nil {
-		return err
+		return changeView{}, err
 	}
 	a.note("one transaction of %d calls by %s; fee about %s %s", len(calls), from.Account(), fee.Format(p.TokenDecimals), p.TokenSymbol)
 	tx, err := client.Submit(ctx, from, call, chain.TxOptions{})
 	if err != nil {
-		return err
+		return changeView{}, err
 	}
 	out, err := tx.Finalised(ctx)
 	if err != nil {
-		return unsettled(tx, err)
+		return changeView{}, unsettled(tx, err)
 	}
-	v := changeView{true, len(calls), out.Fee.Format(p.TokenDecimals), tx.Hash.String(), out.Block.String(), out.Number}
-	return a.print(v, "%s: finalised in block %d, fee %s %s\n", what, v.Number, v.Fee, p.TokenSymbol)
+	return changeView{true, len(calls), out.Fee.Format(p.TokenDecimals), tx.Hash.String(), out.Block.String(), out.Number}, nil
 }
 
 // deviceFlag adds the flag that names the device.
@@ -223,19 +239,30 @@ func (a *app) grant(ctx context.Context, o *ownership, owner *key.Pair, stream s
 	return a.send(ctx, o.client, owner, append(vouch, plan.Calls...), fmt.Sprintf("%s has %s", account, whatOf(stream, o.device.Account)))
 }
 
+// revoke goes on until the account has no access, and tells when that cannot be had.
 func (a *app) revoke(ctx context.Context, o *ownership, owner *key.Pair, stream string, account key.AccountID) error {
-	plan, err := access.Revoke(o.owner, o.device.Account, o.streams, stream, account, o.state)
-	if err != nil {
-		return usage(err)
+	if stream != "" && !document.ValidStreamName(stream) {
+		return usage(fmt.Errorf("stream name %q: want 1 to 32 of a-z, 0-9, _ and -", stream))
 	}
-	err = a.send(ctx, o.client, owner, plan.Calls, fmt.Sprintf("%s has not %s", account, whatOf(stream, o.device.Account)))
-	if err != nil || len(plan.Remaining) == 0 {
+	what := fmt.Sprintf("%s has not %s", account, whatOf(stream, o.device.Account))
+	var v changeView
+	r := access.Revocation{Owner: o.owner, Device: o.device.Account, Streams: o.streams, Stream: stream, Account: account}
+	err := r.Do(ctx, access.OnChain(o.client), func(ctx context.Context, calls []metadata.Call) (uint32, error) {
+		sent, err := a.transact(ctx, o.client, owner, calls)
+		if err != nil {
+			a.note("%v", err)
+			return 0, err
+		}
+		v = sent
+		return sent.Number, nil
+	})
+	switch {
+	case errors.Is(err, access.ErrStillHas):
+		return hint(err, "take the account out of those groups and roles, or disable them (for good, and for all who are in them), with the tool that made them; then repeat this")
+	case err != nil:
 		return err
+	case !v.Changed:
+		return a.print(v, "nothing to change: %s already\n", what)
 	}
-	ways := make([]string, len(plan.Remaining))
-	for i, p := range plan.Remaining {
-		ways[i] = p.String()
-	}
-	return hint(errors.New("the account still has access by arrangements that iod did not make: "+strings.Join(ways, "; ")),
-		"disable those groups or roles, or take the account out of them, with the tool that made them")
+	return a.changed(ctx, o.client, v, what)
 }
