@@ -81,3 +81,13 @@ func (j *Judge) reached(number uint32) error {
 	j.final = number
 	return nil
 }
+
+// ahead refuses a best block below a finalised one that was seen before.
+func (j *Judge) ahead(number uint32) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if number < j.final {
+		return fmt.Errorf("%w: best block %d, %d was final", errBehind, number, j.final)
+	}
+	return nil
+}

@@ -240,6 +240,7 @@ type fakeChain struct {
 	down      error // what every call answers, when set
 	flaky     bool  // calls fail, watches work
 	dead      bool  // watches stay silent, as on a connection that nobody has noticed to be gone
+	deaf      bool  // watches miss the changes of this time for good, as those of inner blocks of a reorganisation
 	requests  map[string]int
 	watches   int
 	mostKeys  int
@@ -375,7 +376,7 @@ func (c *fakeChain) WatchStorage(ctx context.Context, keys [][]byte) iter.Seq2[c
 		first := true
 		for {
 			c.mu.Lock()
-			head, changed, err, dead := c.blocks[len(c.blocks)-1], c.changed, c.down, c.dead
+			head, changed, err, dead, deaf := c.blocks[len(c.blocks)-1], c.changed, c.down, c.dead, c.deaf
 			c.mu.Unlock()
 			change := chain.StorageChange{Block: head.hash}
 			for _, k := range keys {
@@ -392,7 +393,7 @@ func (c *fakeChain) WatchStorage(ctx context.Context, keys [][]byte) iter.Seq2[c
 			case err != nil:
 				yield(chain.StorageChange{}, err)
 				return
-			case len(change.Changes) > 0 && !dead:
+			case len(change.Changes) > 0 && !dead && !deaf:
 				first = false
 				if !yield(change, nil) {
 					return

@@ -25,7 +25,8 @@ var errBehind = errors.New("the endpoint is behind a finalised block that was se
 // party is the judge's work for one account that waits or holds passes. One goroutine, run, does it all:
 //
 //	read what access depends on at the best block ──► end passes that no longer hold
-//	watch those entries ──► a change: decide anew; what it makes unknown is read
+//	watch those entries ──► a change: decide anew; what it makes unknown is read; once a lease all is read again,
+//	                        since a watch may leave out what only inner blocks of a reorganisation change
 //	somebody waits and the best block says yes ──► confirm at a finalised block ──► hand out passes
 //
 // When the chain fails it begins again after a pause; meanwhile the leases run.
@@ -44,6 +45,7 @@ type party struct {
 	best State // of the watched entries, as of the best block at
 	meta *metadata.Metadata
 	keys map[string]fact // the watched entries
+	last time.Time       // when all was read last
 }
 
 // believed is when the account's state was last known to be as it is here. The caller holds j.mu.
@@ -165,7 +167,8 @@ type verdict struct {
 // follow does the party's work until nobody needs it (nil) or the chain fails.
 func (p *party) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &following{party: p, ctx: ctx, stopWatch: func() {}, stopConfirm: func() {}}
+	f := &following{party: p, ctx: ctx, again: time.NewTimer(p.j.o.Lease), stopWatch: func() {}, stopConfirm: func() {}}
+	defer f.again.Stop()
 	defer f.tasks.Wait()
 	defer cancel()
 	defer p.setWatching(false)
@@ -181,6 +184,7 @@ type following struct {
 	*party
 	ctx   context.Context // of this time, ended with it
 	tasks sync.WaitGroup
+	again *time.Timer // when all is to be read again
 
 	watched     map[string]fact
 	notices     chan notice
@@ -199,11 +203,14 @@ func (f *following) step() error {
 		f.rewatch()
 	}
 	f.reconfirm()
+	f.again.Reset(time.Until(f.last.Add(f.j.o.Lease)))
 	select {
 	case <-f.ctx.Done():
 		return f.ctx.Err()
 	case <-f.wake:
 		return nil
+	case <-f.again.C:
+		return f.refresh(f.ctx)
 	case n := <-f.notices:
 		if n.err != nil {
 			return n.err
@@ -298,6 +305,9 @@ func (p *party) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.j.ahead(view.Number()); err != nil {
+		return err
+	}
 	m, err := view.Metadata(ctx)
 	if err != nil {
 		return err
@@ -306,7 +316,7 @@ func (p *party) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.best, p.meta = state, m
+	p.best, p.meta, p.last = state, m, asked
 	p.track()
 	p.settle(asked)
 	return nil
