@@ -438,12 +438,15 @@ func TestChainThatComesBack(t *testing.T) {
 
 func TestPublicationSurvivesReorganisation(t *testing.T) {
 	w := newWorld(t, devchain.Options{Manual: true, FinalityLag: 6})
+	if _, err := w.dev.NewBlock(6); err != nil { // so that the account's funds are final
+		t.Fatal(err)
+	}
 	j, _ := w.device(w.manifest("", "", unused))
-	w.blocksUntil(func() bool { _, _, raw := w.standing(); return raw != nil })
+	w.blocksUntil(j, func() bool { _, _, raw := w.standing(); return raw != nil })
 	if _, err := w.dev.Reorganise(devchain.Reorg{Depth: 2, Length: 3, Drop: true}); err != nil {
 		t.Fatal(err)
 	}
-	w.blocksUntil(func() bool { return j.count(0, provision.MsgPublished) > 0 })
+	w.blocksUntil(j, func() bool { return j.count(0, provision.MsgPublished) > 0 })
 	if d, v, raw := w.standing(); raw == nil || v.State != document.Verified || d.DataType != "weather" {
 		t.Errorf("after the reorganisation: %+v, %+v", d, v)
 	}
@@ -457,7 +460,7 @@ func TestValidityIsRenewed(t *testing.T) {
 	m := w.manifest("", "", unused)
 	m.Device.ValidFor = 9
 	j, _ := w.device(m)
-	w.blocksUntil(func() bool { return j.count(0, provision.MsgPublished) >= 3 })
+	w.blocksUntil(j, func() bool { return j.count(0, provision.MsgPublished) >= 3 })
 	if j.count(0, provision.MsgDisturbed) != 0 {
 		t.Error("the end of its own validity was taken for a stranger's doing")
 	}

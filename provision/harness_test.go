@@ -358,7 +358,7 @@ func (w *world) nonce() uint32 {
 }
 
 // blocksUntil makes blocks on a chain that makes none by itself, at a pace that others can follow, until something holds.
-func (w *world) blocksUntil(ok func() bool) {
+func (w *world) blocksUntil(j *journal, ok func() bool) {
 	w.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -370,7 +370,9 @@ func (w *world) blocksUntil(ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-late:
-			w.t.Fatal("waited too long")
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			w.t.Fatalf("waited too long; the log is %v", j.entries)
 		}
 	}
 }

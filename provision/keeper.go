@@ -149,10 +149,14 @@ func (k *keeper) published(p *Plan, raw []byte, number, nonce uint32) *publicati
 	return k.pending
 }
 
-// ended notes that a publication is final, or never will be.
-func (k *keeper) ended(p *publication) {
-	if k.pending == p {
-		k.pending = nil
+// ended notes that a publication is final, or that it never will be: then what stands was not disturbed, it never stood.
+func (k *keeper) ended(p *publication, final bool) {
+	if k.pending != p {
+		return
+	}
+	k.pending = nil
+	if !final {
+		k.settled = false
 	}
 }
 

@@ -76,7 +76,7 @@ func (m *model) publish(want verb) {
 	if d.do != want {
 		m.t.Fatalf("decided %+v about: %s", d, p.Reason)
 	}
-	m.keeper.ended(m.land(d.do, p))
+	m.keeper.ended(m.land(d.do, p), true)
 }
 
 func (m *model) expect(want verb, why string) decision {
@@ -116,8 +116,8 @@ func TestKeeperWaitsForItsBlock(t *testing.T) {
 	m.expect(heal, "")
 	// It never comes.
 	m.actual.Nonce = 0
-	m.keeper.ended(pending)
-	m.expect(heal, "")
+	m.keeper.ended(pending, false)
+	m.expect(publish, "")
 }
 
 func TestKeeperBoundsHeals(t *testing.T) {
@@ -297,7 +297,7 @@ func TestKeeperUnderAttack(t *testing.T) {
 			"final": func(*rapid.T) {
 				if pending != nil {
 					calm = false
-					m.keeper.ended(pending)
+					m.keeper.ended(pending, true)
 					pending = nil
 				}
 			},

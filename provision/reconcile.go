@@ -201,7 +201,7 @@ func (r *reconciler) publish(ctx context.Context, do verb, p *Plan, results chan
 // ended takes the news of a publication's end; what to do about it is decided by looking again.
 func (r *reconciler) ended(done result) {
 	if done.pending != nil {
-		r.keeper.ended(done.pending)
+		r.keeper.ended(done.pending, done.err == nil)
 	}
 	if done.err != nil {
 		r.keeper.failed(done.err, time.Now())
