@@ -348,7 +348,7 @@ func (s *story) revoke(ctx context.Context) error {
 	if late, ok := s.reader.newest(isMessage); ok && late.at.After(cut.at) {
 		return fmt.Errorf("a message came %s after the session was cut", late.at.Sub(cut.at))
 	}
-	s.say("revoked", "in block %d; the device cut the session %s after that block was out, and nothing came after", number, ms(cut.at.Sub(best)))
+	s.say("revoked", "in block %d; the session was cut %s after that block was out, and nothing came from then until it was final", number, ms(cut.at.Sub(best)))
 	return nil
 }
 

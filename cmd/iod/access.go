@@ -169,6 +169,17 @@ func (a *app) accessSetup() *cobra.Command {
 
 // asOwner loads the owner's key, reads the device's state and lets f go on.
 func (a *app) asOwner(ctx context.Context, device string, f func(*ownership, *key.Pair) error, accounts ...key.AccountID) error {
+	return a.withOwner(ctx, device, func(client *chain.Client, id key.AccountID, owner *key.Pair) error {
+		o, err := a.ownership(ctx, client, id, owner.Account(), accounts...)
+		if err != nil {
+			return err
+		}
+		return f(o, owner)
+	})
+}
+
+// withOwner loads the owner's key and connects to the chain.
+func (a *app) withOwner(ctx context.Context, device string, f func(*chain.Client, key.AccountID, *key.Pair) error) error {
 	id, err := namedDevice(device)
 	if err != nil {
 		return err
@@ -182,11 +193,38 @@ func (a *app) asOwner(ctx context.Context, device string, f func(*ownership, *ke
 		return err
 	}
 	defer client.Close()
-	o, err := a.ownership(ctx, client, id, owner.Account(), accounts...)
-	if err != nil {
-		return err
+	return f(client, id, owner)
+}
+
+// revocable is the ownership by which to revoke. Strangers can overwrite the device's document, and it may drop streams, but that
+// must keep nobody's access alive: what the owner's entities on the chain say counts as well.
+func (a *app) revocable(ctx context.Context, client *chain.Client, device, owner key.AccountID) (*ownership, error) {
+	o, err := a.ownership(ctx, client, device, owner)
+	if errors.As(err, new(*chain.EndpointError)) {
+		return nil, err
 	}
-	return f(o, owner)
+	b, readErr := client.Finalised(ctx)
+	if readErr != nil {
+		return nil, readErr
+	}
+	streams, readErr := access.SetUp(ctx, b, owner, device)
+	switch {
+	case readErr != nil:
+		return nil, readErr
+	case err != nil && len(streams) == 0:
+		return nil, err
+	case err != nil:
+		a.note("warning: %v; revoking by what %s set up on the chain", err, owner)
+		o = &ownership{client: client, block: b, owner: owner}
+		o.device.Account = device
+	}
+	slices.Sort(streams)
+	for _, s := range streams {
+		if !slices.Contains(o.streams, s) && len(o.streams) < document.MaxStreams {
+			o.streams = append(o.streams, s)
+		}
+	}
+	return o, nil
 }
 
 // accessChange is grant or revoke.
@@ -203,13 +241,19 @@ func (a *app) accessChange(verb string) *cobra.Command {
 			if err != nil {
 				return usage(fmt.Errorf("account: %w", err))
 			}
-			change := a.grant
-			if verb == "revoke" {
-				change = a.revoke
+			ctx := c.Context()
+			if verb == "grant" {
+				return a.asOwner(ctx, *device, func(o *ownership, owner *key.Pair) error {
+					return a.grant(ctx, o, owner, stream, account)
+				}, account)
 			}
-			return a.asOwner(c.Context(), *device, func(o *ownership, owner *key.Pair) error {
-				return change(c.Context(), o, owner, stream, account)
-			}, account)
+			return a.withOwner(ctx, *device, func(client *chain.Client, id key.AccountID, owner *key.Pair) error {
+				o, err := a.revocable(ctx, client, id, owner.Account())
+				if err != nil {
+					return err
+				}
+				return a.revoke(ctx, o, owner, stream, account)
+			})
 		},
 	}
 	device = deviceFlag(c)

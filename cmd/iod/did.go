@@ -39,7 +39,7 @@ func (a *app) didShow() *cobra.Command {
 		Use:   "show DID",
 		Short: "Show the document of a DID, decoded and judged: verified, unverified or forged",
 		Long: `Reads the document from the newest finalised block and checks its signature here. The registry lets strangers overwrite
-anyone's documents, so only "verified" proves that it is the account's own.`,
+anyone's documents, so only "verified" proves that it is the account's own. What is no document at all is "unreadable" and shown raw.`,
 		Example: "  iod did show did:peaq:5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY\n  iod did show 5Grw… -o json | jq .document",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -76,30 +76,42 @@ func (a *app) showDocument(id key.AccountID, attribute string, attr *did.Attribu
 	if attr.Validity != did.Forever {
 		v.ValidTo = &attr.Validity
 	}
-	var verdict document.Verdict
-	var err error
-	if attribute == document.ClientAttribute {
-		_, verdict, err = document.ReadClient(id, attribute, attr.Value)
-	} else {
-		var dev document.Device
-		if dev, verdict, err = document.ReadDevice(id, attribute, attr.Value); err == nil {
-			v.Device = &dev
-		}
+	if err := v.read(id, attribute, attr.Value); err != nil {
+		v.Verdict, v.Reason = "unreadable", err.Error()
 	}
-	if err != nil {
-		return fmt.Errorf("document of %s: %w", id.DID(), err)
-	}
-	if v.Document, err = document.Parse(attr.Value); err != nil {
-		return fmt.Errorf("document of %s: %w", id.DID(), err)
-	}
-	v.Verdict, v.Reason, v.Vouched = string(verdict.State), verdict.Reason, verdict.Vouched
 	if attr.Expired(block) {
 		v.Reason = strings.TrimPrefix(v.Reason+fmt.Sprintf("; its validity ended with block %d", attr.Validity), "; ")
 	}
 	if a.json() {
 		return a.print(v, "")
 	}
-	_, err = fmt.Fprint(a.out, v.text())
+	_, err := fmt.Fprint(a.out, v.text())
+	return err
+}
+
+// read decodes and judges the attribute's value. Attributes that are no documents hold what they like.
+func (v *documentView) read(id key.AccountID, attribute string, raw []byte) error {
+	var verdict document.Verdict
+	var err error
+	switch attribute {
+	case document.DeviceAttribute:
+		var dev document.Device
+		if dev, verdict, err = document.ReadDevice(id, attribute, raw); err == nil {
+			v.Device = &dev
+		}
+	case document.ClientAttribute:
+		_, verdict, err = document.ReadClient(id, attribute, raw)
+	default:
+		var doc *document.Document
+		if doc, err = document.Parse(raw); err == nil {
+			verdict = doc.Judge(id, attribute)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	v.Verdict, v.Reason, v.Vouched = string(verdict.State), verdict.Reason, verdict.Vouched
+	v.Document, err = document.Parse(raw)
 	return err
 }
 
@@ -117,6 +129,9 @@ func (v documentView) text() string {
 	}
 	if d := v.Device; d != nil {
 		describe(line, *d, v.Vouched)
+	}
+	if v.Document == nil {
+		line("raw", "%s", clip(v.Raw, 2000))
 	}
 	fmt.Fprintf(&b, "%-14s as of finalised block %d\n", "read", v.Block)
 	return b.String()

@@ -118,7 +118,7 @@ func (a *app) newPassphrase() (string, error) {
 			return "", err
 		}
 		if first != second {
-			return "", errors.New("the two passphrases differ")
+			return "", usage(errors.New("the two passphrases differ"))
 		}
 	}
 	if first == "" {

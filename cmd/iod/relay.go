@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/spf13/cobra"
 
@@ -34,14 +35,14 @@ manifest: tls://host:port/<node id>.`,
 				return hint(fmt.Errorf("relay: %w", err), "choose a free address with --listen HOST:PORT")
 			}
 			defer ln.Close()
-			if advertise == "" {
-				advertise = ln.Addr().String()
-			}
-			r, err := overlay.NewRelay(overlay.RelayOptions{Key: nk, Advertise: advertise, Forward: policy, Log: a.serviceLog()})
+			addr, err := relayAddr(advertise, ln.Addr().String(), nk.ID())
 			if err != nil {
 				return err
 			}
-			addr := overlay.RelayAddr{Host: advertise, ID: nk.ID()}
+			r, err := overlay.NewRelay(overlay.RelayOptions{Key: nk, Advertise: addr.Host, Forward: policy, Log: a.serviceLog()})
+			if err != nil {
+				return err
+			}
 			if err := a.print(map[string]string{"relay": addr.String(), "listen": ln.Addr().String()}, "relay   %s\nlisten  %s\n", addr, ln.Addr()); err != nil {
 				return err
 			}
@@ -67,6 +68,22 @@ func forwardPolicy(name string) (overlay.ForwardPolicy, error) {
 		return overlay.ForwardOff, nil
 	}
 	return 0, usage(fmt.Errorf("forward %q is none of public, any, off", name))
+}
+
+// relayAddr is the address that devices put into their manifest. One that nobody can dial is refused.
+func relayAddr(advertise, listen string, id key.NodeID) (overlay.RelayAddr, error) {
+	if advertise == "" {
+		if at, err := netip.ParseAddrPort(listen); err == nil && at.Addr().IsUnspecified() {
+			return overlay.RelayAddr{}, hint(usage(fmt.Errorf("relay: nobody can dial %s, on which it listens", listen)),
+				"say under which address others reach it with --advertise HOST:PORT")
+		}
+		advertise = listen
+	}
+	addr, err := overlay.ParseRelayAddr("tls://" + advertise + "/" + id.String())
+	if err != nil {
+		return addr, usage(fmt.Errorf("relay: advertise %q: %w", advertise, err))
+	}
+	return addr, nil
 }
 
 // relayKey loads or makes the relay's key: an account key of which only the node key is used.
