@@ -186,10 +186,8 @@ func (w *world) deviceDies(t *testing.T) {
 // indexDies: it is killed while it follows; what it has afterwards is what an index made anew has.
 func (w *world) indexDies(t *testing.T) {
 	w.index.kill()
-	from := uint32(0)
-	f := w.start(t, "own", "forger", selfPath(t), roleArgument, "forger", w.rpc, w.thing.did)
 	begin := time.Now()
-	from = uint32(f.await(t, "its transaction", time.Time{}, func(l line) bool { return l.fields["number"] != nil }).fields["number"].(float64))
+	from := w.forge(t)
 	w.device.await(t, "that it heals", begin, says("document published"))
 	w.startIndex()
 	w.final(t, from, 4)

@@ -40,6 +40,7 @@ func TestMachines(t *testing.T) {
 	t.Run("endpoints that lie", w.liars)
 	t.Run("an endpoint that is silent", w.mute)
 	t.Run("a stranger overwrites", w.stranger)
+	t.Run("revoked behind a forged document", w.hidden)
 	t.Run("two provisioners", w.twins)
 	t.Run("a relay dies", w.relayDies)
 	t.Run("a relay freezes", w.relayFreezes)

@@ -76,8 +76,7 @@ func (w *world) mute(t *testing.T) {
 // stranger: a document that a stranger changed is healed, and no search ever shows the forged one.
 func (w *world) stranger(t *testing.T) {
 	begin := time.Now()
-	f := w.start(t, "own", "forger", selfPath(t), roleArgument, "forger", w.rpc, w.thing.did)
-	forged := uint32(f.await(t, "its transaction", time.Time{}, func(l line) bool { return l.fields["number"] != nil }).fields["number"].(float64))
+	forged := w.forge(t)
 	healed := w.device.await(t, "that it heals", begin, says("document published"))
 	number := uint32(healed.fields["number"].(float64))
 	if number <= forged || number > forged+3 {
@@ -108,6 +107,32 @@ func (w *world) stranger(t *testing.T) {
 	if len(d) != 1 || d[0]["verdict"] != "verified" || d[0]["price_pin"] != truePrice {
 		t.Errorf("after the heal: %v", d)
 	}
+}
+
+// forge overwrites the device's document as a stranger, and returns the number of the block that holds it.
+func (w *world) forge(t *testing.T) uint32 {
+	t.Helper()
+	f := w.start(t, "own", "forger", selfPath(t), roleArgument, "forger", w.rpc, w.thing.did)
+	return uint32(f.await(t, "its transaction", time.Time{}, func(l line) bool { return l.fields["number"] != nil }).fields["number"].(float64))
+}
+
+// hidden: whoever overwrites the document of a device that is away cannot keep the owner from revoking.
+func (w *world) hidden(t *testing.T) {
+	reader, id := w.receiving(t, "villain")
+	w.device.kill()
+	w.forge(t)
+	w.access(t, "revoke", weather, id.address)
+	begin := time.Now()
+	w.startDevice()
+	w.device.await(t, "that it heals", begin, says("document published"))
+	reader.kill()
+	until(t, "the healed document is final", func() bool {
+		r := w.try(t, "consumer", "subscribe", w.thing.did, weather, "--count", "1", "--key", id.file, "--rpc", w.rpc)
+		if r.code == 0 {
+			t.Fatalf("still let in: %s", r.out)
+		}
+		return r.code == 3
+	})
 }
 
 // changes counts the transactions that touched the device's document after a block, up to another.
