@@ -82,11 +82,14 @@ func (c *Client) Finalised(ctx context.Context) (*Block, error) {
 
 // finalisedHead asks for the newest finalised block.
 func (s *session) finalisedHead(ctx context.Context) (Hash, *header, error) {
-	var hash Hash
-	if err := s.conn.Call(ctx, &hash, "chain_getFinalizedHead"); err != nil {
+	hash, err := s.hash(ctx, "chain_getFinalizedHead")
+	if err != nil {
 		return Hash{}, nil, err
 	}
 	h, err := s.header(ctx, hash)
+	if errors.Is(err, ErrNotFound) {
+		return Hash{}, nil, fmt.Errorf("%w: node does not have the block %v that it calls final", rpc.ErrProtocol, hash)
+	}
 	return hash, h, err
 }
 
@@ -111,7 +114,9 @@ func (s *session) learn(hash Hash, h *header) error {
 	switch match := h.hash() == hash; {
 	case h.Number == 0:
 	case match:
-		s.hashing.CompareAndSwap(0, 1)
+		if s.hashing.CompareAndSwap(0, 1) {
+			s.proof.Store(true)
+		}
 	case s.hashing.Load() == 1:
 		return fmt.Errorf("%w: header does not hash to block %v", rpc.ErrProtocol, hash)
 	default:
@@ -133,10 +138,12 @@ func (s *session) resolve(ctx context.Context, h *header) (Hash, *header, error)
 		return Hash{}, nil, fmt.Errorf("block %d: %w", h.Number, ErrNotFound)
 	}
 	if *hash == h.hash() {
-		s.hashing.CompareAndSwap(0, 1)
-		return *hash, h, nil
+		return *hash, h, s.learn(*hash, h)
 	}
 	known, err := s.header(ctx, *hash)
+	if err == nil && known.Number != h.Number {
+		err = fmt.Errorf("%w: block %d instead of %d", rpc.ErrProtocol, known.Number, h.Number)
+	}
 	return *hash, known, err
 }
 
@@ -158,14 +165,28 @@ func (c *Client) BlockAt(ctx context.Context, hash Hash) (*Block, error) {
 
 // BlockByNumber returns the view at the canonical block of that number; ErrNotFound when there is none yet.
 func (c *Client) BlockByNumber(ctx context.Context, n uint32) (*Block, error) {
-	var hash *Hash
-	if err := c.call(ctx, &hash, "chain_getBlockHash", n); err != nil {
+	b := (*Block)(nil)
+	err := c.on(ctx, func(s *session) error {
+		var hash *Hash
+		if err := s.conn.Call(ctx, &hash, "chain_getBlockHash", n); err != nil {
+			return err
+		}
+		if hash == nil {
+			return ErrNotFound
+		}
+		h, err := s.header(ctx, *hash)
+		if err == nil && uint32(h.Number) != n {
+			err = fmt.Errorf("%w: its header is of block %d", rpc.ErrProtocol, h.Number)
+		}
+		if err == nil {
+			b = c.newBlock(*hash, h)
+		}
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("block %d: %w", n, err)
 	}
-	if hash == nil {
-		return nil, fmt.Errorf("block %d: %w", n, ErrNotFound)
-	}
-	return c.BlockAt(ctx, *hash)
+	return b, nil
 }
 
 // Runtime returns the runtime version that executed the block: that of its parent's state.
@@ -209,11 +230,18 @@ func (b *Block) Metadata(ctx context.Context) (*metadata.Metadata, error) {
 
 // Call runs a runtime API at the block: method as in "AccountNonceApi_account_nonce", SCALE parameters, SCALE result.
 func (b *Block) Call(ctx context.Context, method string, params []byte) ([]byte, error) {
-	var out hexBytes
-	if err := b.c.call(ctx, &out, "state_call", method, hexBytes(params), b.Hash); err != nil {
+	var out *hexBytes
+	err := b.c.on(ctx, func(s *session) error {
+		err := s.conn.Call(ctx, &out, "state_call", method, hexBytes(params), b.Hash)
+		if err == nil && out == nil {
+			err = fmt.Errorf("%w: state_call answers nothing", rpc.ErrProtocol)
+		}
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("runtime call %s at block %d: %w", method, b.Number, err)
 	}
-	return out, nil
+	return *out, nil
 }
 
 // RawEvents returns the undecoded value of System.Events at the block. Blocks from FollowFinalised hold it already.
@@ -238,7 +266,8 @@ func (b *Block) setEvents(raw []byte) {
 	b.mu.Unlock()
 }
 
-// Events reads and decodes the events of the block. The slice is shared: do not change it.
+// Events reads and decodes the events of the block. What metadata cannot make sense of is an *EventsError; whether a node tells
+// another block's events nothing here can show. The slice is shared: do not change it.
 func (b *Block) Events(ctx context.Context) ([]metadata.Event, error) {
 	select {
 	case <-b.reading:
@@ -259,7 +288,7 @@ func (b *Block) Events(ctx context.Context) ([]metadata.Event, error) {
 	}
 	events, err := m.DecodeEvents(raw)
 	if err != nil {
-		return nil, fmt.Errorf("events of block %d: %w", b.Number, err)
+		return nil, &EventsError{Block: b.Hash, Number: b.Number, Err: err}
 	}
 	b.events = events
 	return events, nil
@@ -268,8 +297,8 @@ func (b *Block) Events(ctx context.Context) ([]metadata.Event, error) {
 // body is a block as nodes write it.
 type body struct {
 	Block struct {
-		Header     header     `json:"header"`
-		Extrinsics []hexBytes `json:"extrinsics"`
+		Header     header         `json:"header"`
+		Extrinsics list[hexBytes] `json:"extrinsics"`
 	} `json:"block"`
 }
 
@@ -280,6 +309,9 @@ func (s *session) body(ctx context.Context, hash Hash) (*body, error) {
 	}
 	if x == nil {
 		return nil, fmt.Errorf("block %v: %w", hash, ErrNotFound)
+	}
+	if len(x.Block.Header.Digest.Logs) > maxLogs {
+		return nil, fmt.Errorf("%w: header with %d digest items", rpc.ErrProtocol, len(x.Block.Header.Digest.Logs))
 	}
 	return x, s.learn(hash, &x.Block.Header)
 }

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -36,12 +37,16 @@ type Options struct {
 	// Timeout bounds the wait for any one answer of a node, connecting included; an endpoint that exceeds it is left for
 	// the next. Zero means 20 seconds.
 	Timeout time.Duration
+	// Retry bounds how long a read, a fee estimate or a submission goes on looking for a connection after it lost one or found
+	// every endpoint put off; what each endpoint's pause exceeds is not waited for. Zero means 5 seconds, less none.
+	Retry time.Duration
 	// MaxAnswer bounds one answer of a node in bytes. Zero means 32 MiB.
 	MaxAnswer int64
 	// Lean leaves the documentation texts of metadata out of memory, for small machines: DispatchError.Docs is then empty.
 	Lean bool
 
 	backoff time.Duration // for tests: the first back-off and the polling interval
+	climb   time.Duration // for tests: between looks for a preferred endpoint
 }
 
 // Client is a connection to a chain through any of several endpoints. It is safe for concurrent use.
@@ -52,6 +57,9 @@ type Client struct {
 	backoff    time.Duration
 	poll       time.Duration // of heads where there are no subscriptions
 	patience   time.Duration // with a node that is behind the one before
+	climb      time.Duration // between looks for a preferred endpoint
+	hashes     atomic.Bool   // the chain hashes headers as header.hash does
+	asked      atomic.Uint64 // reads so far, which tell whether the client is idle
 	ctx        context.Context
 	cancel     context.CancelFunc
 	wg         sync.WaitGroup
@@ -69,6 +77,7 @@ type Client struct {
 	runtimes runtimes
 	accounts accounts
 	tracker  tracker
+	finality finality
 }
 
 // Dial connects to the first endpoint that answers for the wanted network. If none does, the error is an *UnreachableError that
@@ -77,19 +86,25 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if len(o.Endpoints) == 0 {
 		return nil, errors.New("connect to chain: no endpoint is given")
 	}
-	c := &Client{o: o, log: o.Log, genesis: o.Genesis, backoff: firstBackoff, poll: time.Second, patience: behindFor}
+	c := &Client{o: o, log: o.Log, genesis: o.Genesis, backoff: firstBackoff, poll: time.Second, patience: behindFor, climb: climbEvery}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	if o.backoff > 0 {
 		c.backoff, c.poll, c.patience = o.backoff, o.backoff, 50*o.backoff
 	}
+	if o.climb > 0 {
+		c.climb = o.climb
+	}
+	if c.o.Retry == 0 {
+		c.o.Retry = retryFor
+	}
 	c.rpcOptions = rpc.Options{Timeout: o.Timeout, KeepAlive: o.KeepAlive, MaxAnswer: o.MaxAnswer}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	for _, u := range o.Endpoints {
-		c.endpoints = append(c.endpoints, &endpoint{url: u, shown: rpc.Redact(u), err: errNotTried})
+	for i, u := range o.Endpoints {
+		c.endpoints = append(c.endpoints, &endpoint{url: u, rank: i, shown: rpc.Redact(u), err: errNotTried})
 	}
-	c.runtimes.c, c.tracker.c = c, c
+	c.runtimes.c, c.tracker.c, c.finality.c = c, c, c
 	if _, err := c.session(ctx); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("connect to chain: %w", err)
@@ -137,8 +152,10 @@ func (c *Client) LastHeard() (time.Time, string) {
 
 // Probe asks a node for the least that proves that it answers: the hash of its finalised head.
 func (c *Client) Probe(ctx context.Context) error {
-	var h Hash
-	return c.call(ctx, &h, "chain_getFinalizedHead")
+	return c.on(ctx, func(s *session) error {
+		_, err := s.hash(ctx, "chain_getFinalizedHead")
+		return err
+	})
 }
 
 // Properties are what a chain says about its token and addresses; absent ones have Substrate's defaults.
@@ -159,6 +176,9 @@ func (c *Client) Properties(ctx context.Context) (Properties, error) {
 	var raw map[string]json.RawMessage
 	if err := c.call(ctx, &raw, "system_properties"); err != nil {
 		return Properties{}, fmt.Errorf("chain's properties: %w", err)
+	}
+	if raw == nil {
+		return Properties{}, fmt.Errorf("chain's properties: %w: node answers nothing", rpc.ErrProtocol)
 	}
 	got, err := parseProperties(raw)
 	if err != nil {

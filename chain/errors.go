@@ -53,6 +53,21 @@ func (e *FinalityError) Error() string {
 	return fmt.Sprintf("finalised block %d was %v and is now said to be %v", e.Number, e.Had, e.Got)
 }
 
+// EventsError says that the events which a node tells of a block cannot be decoded: they are garbage, or of a runtime whose
+// metadata this client reads wrongly.
+type EventsError struct {
+	Block  Hash
+	Number uint32
+	Err    error
+}
+
+func (e *EventsError) Error() string {
+	return fmt.Sprintf("events of block %d (%v): %v", e.Number, e.Block, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *EventsError) Unwrap() error { return e.Err }
+
 // EndpointError is why one endpoint cannot be used. Endpoint has no credentials.
 type EndpointError struct {
 	Endpoint string

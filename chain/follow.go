@@ -304,32 +304,3 @@ func (c *Client) FollowBest(ctx context.Context) iter.Seq2[*Block, error] {
 		}
 	}
 }
-
-// WaitFinalised returns the view at the canonical block of that number as soon as it is finalised. It subscribes to finalised
-// heads only while it waits.
-func (c *Client) WaitFinalised(ctx context.Context, number uint32) (*Block, error) {
-	var found *Block
-	err := c.follow(ctx, true, func(ctx context.Context, s *session, hash Hash, h *header) error {
-		if uint32(h.Number) < number {
-			return nil
-		}
-		if uint32(h.Number) == number {
-			found = c.newBlock(hash, h)
-			return &finalError{}
-		}
-		hashes, err := s.hashes(ctx, number, number)
-		if err != nil {
-			return err
-		}
-		x, err := s.header(ctx, hashes[0])
-		if err != nil {
-			return err
-		}
-		found = c.newBlock(hashes[0], x)
-		return &finalError{}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("wait until block %d is finalised: %w", number, err)
-	}
-	return found, nil
-}

@@ -57,7 +57,7 @@ type header struct {
 	State      Hash        `json:"stateRoot"`
 	Extrinsics Hash        `json:"extrinsicsRoot"`
 	Digest     struct {
-		Logs []hexBytes `json:"logs"`
+		Logs list[hexBytes] `json:"logs"`
 	} `json:"digest"`
 }
 

@@ -86,12 +86,12 @@ func (h *heads) ask(ctx context.Context) (json.RawMessage, error) {
 			return nil, errors.New("node was left")
 		}
 	}
-	var hash Hash
-	method, params := "chain_getBlockHash", []any{}
+	method := "chain_getBlockHash"
 	if h.finalised {
 		method = "chain_getFinalizedHead"
 	}
-	if err := h.s.conn.Call(ctx, &hash, method, params...); err != nil {
+	hash, err := h.s.hash(ctx, method)
+	if err != nil {
 		return nil, err
 	}
 	if hash == h.last {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -16,11 +18,14 @@ const (
 	maxBackoff   = time.Minute
 	// proven is how long a connection must have lived for its loss to count as the first failure.
 	proven = 10 * time.Second
+	// retryFor is how long reads look for a connection unless Options.Retry says otherwise.
+	retryFor = 5 * time.Second
 )
 
 // endpoint is one address of a node and what became of it. The client's lock guards it.
 type endpoint struct {
 	url, shown string
+	rank       int // in the order of preference, from 0
 	failures   int
 	notBefore  time.Time
 	err        error
@@ -32,8 +37,10 @@ type session struct {
 	conn    *rpc.Conn
 	ep      *endpoint
 	since   time.Time
+	reads   atomic.Int64  // under way
 	left    chan struct{} // closed when the client gave the session up
 	hashing atomic.Int32  // whether header.hash is right on this chain: 0 not known, 1 yes, 2 no
+	proof   *atomic.Bool  // the client's: another session has seen that it is
 	lists   atomic.Int32  // whether chain_getBlockHash takes lists: likewise
 	tried   atomic.Bool   // a batch was sent
 	batched atomic.Bool   // a batch was answered
@@ -46,7 +53,8 @@ type attempt struct {
 	err  error
 }
 
-// session returns the connection in use, or makes one. When no endpoint may be tried yet it fails at once.
+// session returns the connection in use, or makes one. When no endpoint may be tried yet it fails at once: on and sessionWait know
+// how to wait.
 func (c *Client) session(ctx context.Context) (*session, error) {
 	c.mu.Lock()
 	if c.closed {
@@ -129,6 +137,10 @@ func (c *Client) connect(a *attempt) {
 			continue
 		}
 		s, err := c.open(ep, o)
+		if err != nil && s != nil && hungUp(s, err) { // a link that flickers: once more
+			_ = s.conn.Close()
+			s, err = c.open(ep, o)
+		}
 		if c.ctx.Err() != nil {
 			err = ErrClosed
 		}
@@ -160,6 +172,9 @@ func (c *Client) settle(a *attempt, s *session, err error) {
 	}
 	a.s, a.err = s, err
 	c.current, c.connecting = s, nil
+	if s != nil && s.ep.rank > 0 {
+		c.wg.Go(func() { c.prefer(s) })
+	}
 }
 
 // open dials one endpoint and checks its network.
@@ -168,7 +183,10 @@ func (c *Client) open(ep *endpoint, o rpc.Options) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{conn: conn, ep: ep, since: time.Now(), left: make(chan struct{})}
+	s := &session{conn: conn, ep: ep, since: time.Now(), left: make(chan struct{}), proof: &c.hashes}
+	if c.hashes.Load() {
+		s.hashing.Store(1)
+	}
 	var genesis *Hash
 	if err := conn.Call(c.ctx, &genesis, "chain_getBlockHash", 0); err != nil {
 		return s, err
@@ -221,9 +239,11 @@ func (c *Client) leaveLocked(s *session, err error) {
 	if c.closed {
 		return
 	}
-	if time.Since(s.since) >= proven && !errors.Is(err, errBehind) {
+	switch {
+	case errors.Is(err, errPreferred):
+	case time.Since(s.since) >= proven && !errors.Is(err, errBehind):
 		s.ep.failures, s.ep.notBefore, s.ep.err = 0, time.Time{}, err
-	} else {
+	default:
 		c.penaliseLocked(s.ep, err)
 	}
 	c.log.Info("left node", "endpoint", s.ep.shown, "reason", err)
@@ -242,24 +262,74 @@ func (c *Client) penaliseLocked(ep *endpoint, err error) {
 }
 
 // on runs one read on the connection in use. If the connection or the node is at fault it is left and the read made again on
-// another; an error that the node answered is returned with the node's name.
+// another: on each endpoint once, and for as long as Options.Retry if it was the connection that broke. An error that the node
+// answered is returned with the node's name.
 func (c *Client) on(ctx context.Context, read func(*session) error) error {
+	c.asked.Add(1)
+	var until time.Time // set at the first fault
+	var fault error     // of a node's answers, not of its connection
 	for try := 0; ; try++ {
 		s, err := c.session(ctx)
-		if err != nil {
+		var none *UnreachableError
+		switch {
+		case errors.As(err, &none) && fault != nil && len(c.endpoints) == 1:
+			return fault // nobody else can be asked
+		case errors.As(err, &none):
+			if until.IsZero() {
+				until = time.Now().Add(c.o.Retry)
+			}
+			switch err := c.await(ctx, none, until); {
+			case err != nil && fault != nil:
+				return fault
+			case err != nil:
+				return err
+			}
+			continue
+		case err != nil:
 			return err
 		}
+		s.reads.Add(1)
 		err = read(s)
+		s.reads.Add(-1)
 		if err == nil {
 			return nil
 		}
+		named := &EndpointError{Endpoint: s.ep.shown, Err: err}
+		broke := hungUp(s, err)
 		if !c.faulty(ctx, s, err) {
-			return &EndpointError{Endpoint: s.ep.shown, Err: err}
+			return named
 		}
-		if try >= len(c.endpoints) {
-			return &EndpointError{Endpoint: s.ep.shown, Err: err}
+		if until.IsZero() {
+			until = time.Now().Add(c.o.Retry)
+		}
+		if try >= len(c.endpoints) && (!broke || time.Now().After(until)) {
+			return named
+		}
+		if fault = named; broke {
+			fault = nil
 		}
 	}
+}
+
+// hungUp reports whether the connection is to blame for an error, not what the node said over it.
+func hungUp(s *session, err error) bool {
+	if errors.Is(err, rpc.ErrProtocol) || errors.Is(err, rpc.ErrTooLarge) || errors.Is(err, rpc.ErrTimeout) {
+		return false
+	}
+	var link net.Error
+	return s.conn.Err() != nil || errors.As(err, &link) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// await sleeps until an endpoint may be tried again, unless that is later than the caller waits.
+func (c *Client) await(ctx context.Context, none *UnreachableError, until time.Time) error {
+	next := none.soonest()
+	if limit, ok := ctx.Deadline(); next.After(until) || ok && next.After(limit) {
+		return none
+	}
+	if err := c.sleep(ctx, time.Until(next)); err != nil {
+		return fmt.Errorf("%w: %w", err, none)
+	}
+	return nil
 }
 
 // faulty judges the error of a read: when the session is to blame it is left.
@@ -316,4 +386,16 @@ func firstError(reqs []*rpc.Request) error {
 func lacks(err error) bool {
 	var e *rpc.Error
 	return errors.As(err, &e) && e.Code == rpc.CodeMethodNotFound
+}
+
+// hash makes a call whose answer is a block's hash; one that says nothing breaks the protocol.
+func (s *session) hash(ctx context.Context, method string, params ...any) (Hash, error) {
+	var h *Hash
+	if err := s.conn.Call(ctx, &h, method, params...); err != nil {
+		return Hash{}, err
+	}
+	if h == nil || h.IsZero() {
+		return Hash{}, fmt.Errorf("%w: %s answers no hash", rpc.ErrProtocol, method)
+	}
+	return *h, nil
 }

@@ -93,8 +93,8 @@ func present(b []byte) []byte {
 
 // changeSet is what nodes call the entries of a block.
 type changeSet struct {
-	Block   Hash           `json:"block"`
-	Changes [][2]*hexBytes `json:"changes"`
+	Block   Hash               `json:"block"`
+	Changes list[[2]*hexBytes] `json:"changes"`
 }
 
 // queryAt reads entries by one call, and reports whether the answer speaks of every key.
@@ -103,7 +103,7 @@ func (s *session) queryAt(ctx context.Context, at Hash, kvs []KeyValue) (whole b
 	for i := range kvs {
 		keys[i] = kvs[i].Key
 	}
-	var sets []changeSet
+	var sets list[changeSet]
 	if err := s.conn.Call(ctx, &sets, "state_queryStorageAt", keys, at); err != nil {
 		return false, err
 	}
@@ -180,12 +180,13 @@ func (b *Block) entries(ctx context.Context, prefix []byte) iter.Seq2[KeyValue, 
 
 // page returns the next keys below prefix after last. They must ascend, or a node could keep us busy for ever.
 func (b *Block) page(ctx context.Context, prefix, last []byte) ([][]byte, error) {
-	var raw []hexBytes
+	var raw list[hexBytes]
 	err := b.c.on(ctx, func(s *session) error {
 		params := []any{hexBytes(prefix), pageSize, nil, b.Hash}
 		if last != nil {
 			params[2] = hexBytes(last)
 		}
+		raw = nil
 		if err := s.conn.Call(ctx, &raw, "state_getKeysPaged", params...); err != nil {
 			return err
 		}

@@ -109,9 +109,8 @@ func (c *Client) signing(ctx context.Context, anew bool) (*signing, error) {
 
 // askSigning asks for the finalised head, and for the version of the code in the best block's state.
 func (c *Client) askSigning(ctx context.Context) (*signing, Runtime, Hash, error) {
-	var head Hash
 	var v *Runtime
-	var best *Hash
+	var head, best *Hash
 	reqs := []*rpc.Request{{Method: "chain_getFinalizedHead", Result: &head}, {Method: "state_getRuntimeVersion", Result: &v},
 		{Method: "chain_getBlockHash", Result: &best}}
 	var h *header
@@ -122,17 +121,17 @@ func (c *Client) askSigning(ctx context.Context) (*signing, Runtime, Hash, error
 		if err := firstError(reqs); err != nil {
 			return err
 		}
-		if v == nil || best == nil {
-			return fmt.Errorf("%w: node does not tell its runtime version and best block", rpc.ErrProtocol)
+		if v == nil || best == nil || head == nil {
+			return fmt.Errorf("%w: node does not tell its runtime version, best and finalised block", rpc.ErrProtocol)
 		}
 		var err error
-		h, err = s.header(ctx, head)
+		h, err = s.header(ctx, *head)
 		return err
 	})
 	if err != nil {
 		return nil, Runtime{}, Hash{}, err
 	}
-	return &signing{number: uint32(h.Number), hash: head, at: time.Now()}, *v, *best, nil
+	return &signing{number: uint32(h.Number), hash: *head, at: time.Now()}, *v, *best, nil
 }
 
 // Submit signs a call and sends it. It returns once a node took it into its pool. Metadata that a runtime upgrade made stale is
@@ -239,8 +238,7 @@ func (c *Client) send(ctx context.Context, t *Tx) error {
 	sent := false
 	var verdict error
 	err := c.on(ctx, func(s *session) error {
-		var h Hash
-		err := s.conn.Call(ctx, &h, "author_submitExtrinsic", hexBytes(t.raw))
+		_, err := s.hash(ctx, "author_submitExtrinsic", hexBytes(t.raw))
 		var answered *rpc.Error
 		if errors.As(err, &answered) {
 			verdict = refusal(err, t.from)

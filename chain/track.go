@@ -150,6 +150,9 @@ func (ch *chase) advance(ctx context.Context, s *session, hash Hash, h *header) 
 		if err != nil {
 			return err
 		}
+		if uint64(x.block.Number)+uint64(len(path)) != uint64(h.Number) {
+			return fmt.Errorf("%w: block %d is said to stand %d below block %d", rpc.ErrProtocol, x.block.Number, len(path), h.Number)
+		}
 		path = append(path, x)
 		if join = ch.position(x.block.Parent); join >= 0 || x.block.Number <= ch.floor+1 || len(path) >= maxWalk {
 			break
@@ -202,8 +205,7 @@ func (ch *chase) resend(ctx context.Context, s *session) error {
 		if !t.due() {
 			continue
 		}
-		var h Hash
-		err := s.conn.Call(ctx, &h, "author_submitExtrinsic", hexBytes(t.raw))
+		_, err := s.hash(ctx, "author_submitExtrinsic", hexBytes(t.raw))
 		var answered *rpc.Error
 		if err != nil && !errors.As(err, &answered) {
 			t.hurry()

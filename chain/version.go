@@ -68,11 +68,15 @@ func (r *runtimes) version(ctx context.Context, h Hash) (Runtime, error) {
 		return v, nil
 	}
 	var v *Runtime
-	if err := r.c.call(ctx, &v, "state_getRuntimeVersion", h); err != nil {
+	err := r.c.on(ctx, func(s *session) error {
+		err := s.conn.Call(ctx, &v, "state_getRuntimeVersion", h)
+		if err == nil && v == nil {
+			err = fmt.Errorf("%w: node tells no version", rpc.ErrProtocol)
+		}
+		return err
+	})
+	if err != nil {
 		return Runtime{}, fmt.Errorf("runtime version at block %v: %w", h, err)
-	}
-	if v == nil {
-		return Runtime{}, fmt.Errorf("runtime version at block %v: %w", h, ErrNotFound)
 	}
 	r.remember(h, *v)
 	return *v, nil

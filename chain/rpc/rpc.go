@@ -365,7 +365,7 @@ func parse(frame []byte, limit int) ([]message, error) {
 	}
 	// Count before decoding: a frame of a million empty objects must not become a million messages.
 	var raw []json.RawMessage
-	if n := countItems(frame, limit+1); n > limit {
+	if n := Items(frame, limit+1); n > limit {
 		return nil, fmt.Errorf("%w: batch of more than %d answers", ErrProtocol, limit)
 	}
 	if err := json.Unmarshal(frame, &raw); err != nil {
@@ -380,8 +380,8 @@ func parse(frame []byte, limit int) ([]message, error) {
 	return all, nil
 }
 
-// countItems counts the items of a JSON array up to limit without decoding them.
-func countItems(frame []byte, limit int) int {
+// Items counts the items of a JSON array up to limit without decoding them; an empty array counts as one item.
+func Items(frame []byte, limit int) int {
 	depth, items, quoted := 0, 1, false
 	for i := 0; i < len(frame) && items < limit; i++ {
 		switch b := frame[i]; {
