@@ -98,6 +98,10 @@ func readDevice(ctx context.Context, b *chain.Block, device key.AccountID) (docu
 		return document.Device{}, document.Verdict{}, hint(fmt.Errorf("unknown device %s: it has no device document on this chain", device.DID()),
 			"check the DID, and with --rpc the network; find devices with: iod devices list")
 	}
+	if attr.Expired(b.Number) {
+		return document.Device{}, document.Verdict{}, hint(fmt.Errorf("document of %s was valid until block %d, which is past", device.DID(), attr.Validity),
+			"a running device renews its document, so it is probably off")
+	}
 	return document.ReadDevice(device, document.DeviceAttribute, attr.Value)
 }
 
