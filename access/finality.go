@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // flight is one wait for finality that parties share: nodes limit the subscriptions of a connection, and hundreds may wait at once.
@@ -82,12 +83,15 @@ func (j *Judge) reached(number uint32) error {
 	return nil
 }
 
-// ahead refuses a best block below a finalised one that was seen before.
-func (j *Judge) ahead(number uint32) error {
+// current refuses a best block below a finalised one that was seen before, and a node that stands still.
+func (j *Judge) current(number uint32) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if number < j.final {
 		return fmt.Errorf("%w: best block %d, %d was final", errBehind, number, j.final)
+	}
+	if now := time.Now(); j.pace.note(now, number) && j.clocked {
+		return fmt.Errorf("%w: best block %d for %v", errStill, number, now.Sub(j.pace.grown.at).Round(time.Second))
 	}
 	return nil
 }

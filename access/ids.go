@@ -13,6 +13,13 @@
 //	account ──► group ────► role ──► permission
 //
 // The runtime's own PeaqRBACRuntimeApi_fetch_user_permissions is no judge: it passes over disabled groups and roles.
+//
+// Nor does the pallet take back whatever it is told to: it searches unsorted lists by halving, and says that assignments which
+// it misses do not exist. Revoke plans around that, and Revocation.Do makes sure.
+//
+// Known limits: a node that stands still is noticed only on chains that make blocks by the clock, once this process has seen them go on (see
+// pace); a node that lies about state is believed, since no proofs are checked; a change that a watch leaves out, as nodes do with inner blocks of
+// a reorganisation, is found within a lease.
 package access
 
 import (

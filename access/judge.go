@@ -11,6 +11,7 @@ import (
 
 	"iod/document"
 	"iod/key"
+	"iod/metadata"
 	"iod/pallet/rbac"
 )
 
@@ -44,8 +45,9 @@ type JudgeOptions struct {
 // or holds a pass, one party (see there) watches the few storage entries that its access depends on; with none, the judge does nothing and
 // costs nothing. It takes grants from finalised blocks, revocations already from best ones.
 //
-// Its answers are leases: they last while a node is heard of, by notifications or, when all is quiet, by a Probe each third of the
-// lease. An end of all answers for the time of the lease ends every pass.
+// Its answers are leases: they last while a node is heard of, by notifications or, when all is quiet, by asking for its best block
+// each third of the lease. An end of all answers for the time of the lease ends every pass, and so does a node that stands still (see
+// pace). One that stood still already before this process saw it go on is believed.
 type Judge struct {
 	o   JudgeOptions
 	log *slog.Logger
@@ -64,6 +66,8 @@ type Judge struct {
 	passes  int
 	answer  time.Time // when the probe was sent that was answered last
 	final   uint32    // highest finalised block seen: an endpoint behind it is not believed
+	clocked bool      // the runtime makes blocks by the clock
+	pace    pace
 }
 
 // NewJudge returns a Judge, which answers while Run runs.
@@ -79,7 +83,7 @@ func NewJudge(o JudgeOptions) *Judge {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Judge{o: o, log: o.Log, ready: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1),
-		parties: map[key.AccountID]*party{}, flights: map[uint32]*flight{}}
+		parties: map[key.AccountID]*party{}, flights: map[uint32]*flight{}, pace: pace{window: o.Lease / 3}}
 }
 
 // Run keeps the judge's promises until ctx ends; then all passes end, and it returns nil. It can run once.
@@ -149,7 +153,11 @@ func (j *Judge) probe(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, j.o.Lease/6)
 	defer cancel()
 	sent := time.Now()
-	if err := j.o.Chain.Probe(ctx); err != nil {
+	best, err := j.o.Chain.Best(ctx)
+	if err == nil {
+		err = j.current(best.Number())
+	}
+	if err != nil {
 		j.log.Warn("access: chain does not answer", "error", err)
 		return false
 	}
@@ -159,6 +167,14 @@ func (j *Judge) probe(ctx context.Context) bool {
 		j.answer = sent
 	}
 	return true
+}
+
+// knows notes what the runtime's metadata tells the judge.
+func (j *Judge) knows(m *metadata.Metadata) {
+	c := clocked(m)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.clocked = c
 }
 
 // expire ends the passes whose lease has run out and tells when to look again, and whether any pass is out.

@@ -385,12 +385,12 @@ func TestLeaseEndsWhenTheChainIsGone(t *testing.T) {
 				pass := s.admitted(s.knocks(t.Context(), alice, "a"))
 				time.Sleep(time.Hour) // probes are answered
 				s.holds(pass)
-				if n := s.c.count("probe"); n < 15 || n > 20 {
-					t.Errorf("%d probes in an hour", n)
+				// Asked three times a lease whether it answers; two more requests read all again once a lease.
+				if n := s.c.count("best"); n < 18 || n > 27 {
+					t.Errorf("%d requests of the best block in an hour", n)
 				}
-				// Two to read all again once a lease.
-				if n := s.c.count("best", "raw", "finalised", "watch"); n > 6+2*6 {
-					t.Errorf("%d requests in an hour but probes", n)
+				if n := s.c.count("raw", "finalised", "watch"); n > 6+6 {
+					t.Errorf("%d other requests in an hour", n)
 				}
 				s.c.set(func() { s.c.dead = true; s.c.down = errors.New("unreachable") })
 				gone := time.Now()

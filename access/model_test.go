@@ -358,12 +358,6 @@ func (c *fakeChain) WaitFinalised(ctx context.Context, number uint32) (View, err
 	}
 }
 
-func (c *fakeChain) Probe(context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.request("probe")
-}
-
 func (c *fakeChain) WatchStorage(ctx context.Context, keys [][]byte) iter.Seq2[chain.StorageChange, error] {
 	return func(yield func(chain.StorageChange, error) bool) {
 		c.mu.Lock()

@@ -22,8 +22,6 @@ type Chain interface {
 	WaitFinalised(ctx context.Context, number uint32) (View, error)
 	// WatchStorage yields the keys' values in the best chain, then each change; after a reconnect all values again.
 	WatchStorage(ctx context.Context, keys [][]byte) iter.Seq2[chain.StorageChange, error]
-	// Probe proves that a node answers.
-	Probe(ctx context.Context) error
 }
 
 // OnChain adapts a client.
@@ -47,7 +45,6 @@ func viewOf(b *chain.Block, err error) (View, error) {
 
 func (o onChain) Best(ctx context.Context) (View, error)      { return viewOf(o.c.Best(ctx)) }
 func (o onChain) Finalised(ctx context.Context) (View, error) { return viewOf(o.c.Finalised(ctx)) }
-func (o onChain) Probe(ctx context.Context) error             { return o.c.Probe(ctx) }
 
 func (o onChain) WaitFinalised(ctx context.Context, number uint32) (View, error) {
 	return viewOf(o.c.WaitFinalised(ctx, number))

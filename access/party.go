@@ -20,7 +20,10 @@ const (
 	longPause   = 15 * time.Second
 )
 
-var errBehind = errors.New("the endpoint is behind a finalised block that was seen before")
+var (
+	errBehind = errors.New("the endpoint is behind a finalised block that was seen before")
+	errStill  = errors.New("the endpoint stands still")
+)
 
 // party is the judge's work for one account that waits or holds passes. One goroutine, run, does it all:
 //
@@ -305,7 +308,7 @@ func (p *party) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.j.ahead(view.Number()); err != nil {
+	if err := p.j.current(view.Number()); err != nil {
 		return err
 	}
 	m, err := view.Metadata(ctx)
@@ -317,6 +320,7 @@ func (p *party) refresh(ctx context.Context) error {
 		return err
 	}
 	p.best, p.meta, p.last = state, m, asked
+	p.j.knows(m)
 	p.track()
 	p.settle(asked)
 	return nil

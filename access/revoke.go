@@ -91,7 +91,11 @@ func (r Revocation) verdict(remaining []Path) error {
 }
 
 func (r Revocation) planAt(ctx context.Context, b rbac.Block, padded bool) (Plan, error) {
-	s, err := Read(ctx, b, r.Owner, r.Device, r.Streams, r.Account)
+	streams := r.Streams
+	if r.Stream != "" && !slices.Contains(streams, r.Stream) {
+		streams = append(slices.Clone(streams), r.Stream) // which the device has no more
+	}
+	s, err := Read(ctx, b, r.Owner, r.Device, streams, r.Account)
 	if err != nil {
 		return Plan{}, err
 	}
