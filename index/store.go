@@ -10,7 +10,7 @@ import (
 )
 
 // ErrOtherWriter is returned by Tx.Advance when another process has moved the cursor.
-var ErrOtherWriter = errors.New("another process writes this index")
+var ErrOtherWriter = errors.New("another process writes this index: end one of the two, or name another database")
 
 // Store keeps listings with their history. One process writes; any number may read. Its implementations pass the suite in
 // index/storetest. Errors are of the store, never of a document.

@@ -134,6 +134,8 @@ func BenchmarkSearch(b *testing.B) {
 		{"rare-type", index.Query{DataType: "rare-77"}},
 		{"type-unit-price", index.Query{DataType: "noise", Unit: "u3", MaxPrice: ten}},
 		{"price", index.Query{MinPrice: ten, MaxPrice: eleven}},
+		{"price-wide", index.Query{MinPrice: ten}},
+		{"word-of-all", index.Query{Text: "station"}},
 		{"words", index.Query{Text: "station 4711 roof"}},
 		{"near", index.Query{Near: &index.Near{Lat: 52.5, Lon: 13.4, Km: 50}}},
 		{"near-type", index.Query{DataType: "noise", Near: &index.Near{Lat: 52.5, Lon: 13.4, Km: 500}}},

@@ -41,8 +41,16 @@ func scan(row interface{ Scan(...any) error }, more ...any) (*index.Listing, err
 	if l.PresenceWho, err = accountOf(who); err != nil {
 		return nil, err
 	}
-	for p, s := range map[*index.Point]string{&l.PresenceAt: presence, &l.First: first, &l.Updated: updated} {
-		if *p, err = decodePoint(s); err != nil {
+	if l.Updated, err = decodePoint(updated); err != nil {
+		return nil, err
+	}
+	for _, x := range []struct {
+		point *index.Point
+		text  string
+	}{{&l.First, first}, {&l.PresenceAt, presence}} {
+		if x.text == updated { // so it is mostly
+			*x.point = l.Updated
+		} else if *x.point, err = decodePoint(x.text); err != nil {
 			return nil, err
 		}
 	}

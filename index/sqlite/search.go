@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -31,28 +32,22 @@ const order = " ORDER BY l.updated DESC, l.account DESC"
 // Search returns live listings, the last updated first.
 //
 // A search by words, place or owner starts there and looks at the offers of what it finds. One for offers alone walks the
-// index of the most telling filter in the order of the answer, and takes of several matching offers of a listing the first.
+// index of the most telling filter in the order of the answer, and takes of several matching offers of a listing the first. Only
+// the listings of the answer are read whole.
 func (s *Store) Search(ctx context.Context, q index.Query) ([]*index.Listing, error) {
 	var w where
 	words := match(q.Text)
 	if words == "" && strings.TrimSpace(q.Text) != "" {
 		return nil, nil // nothing but punctuation, which no word begins with
 	}
-	from, by := start(q, words), "l"
-	o := offers(q)
-	switch {
-	case o.conds == nil:
-	case from == "listing l":
-		from, by = "offer o INDEXED BY "+offerIndex(q)+" CROSS JOIN listing l ON l.id = o.listing", "o"
-		w.and(o.of("o"), o.args...)
-		w.and("NOT EXISTS (SELECT 1 FROM offer p WHERE p.listing = o.listing AND p.position < o.position AND "+o.of("+p")+")", o.args...)
-	default:
+	from, by, err := s.start(ctx, &w, q, words)
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	if o := offers(q); o.conds != nil && by == "l" {
 		w.and("EXISTS (SELECT 1 FROM offer o WHERE o.listing = l.id AND "+o.of("+o")+")", o.args...)
 	}
 	w.and("l.status = 'live'")
-	if words != "" {
-		w.and("words MATCH ?", words)
-	}
 	if q.Owner != nil {
 		w.and("l.owner = ?", q.Owner[:])
 	}
@@ -65,26 +60,63 @@ func (s *Store) Search(ctx context.Context, q index.Query) ([]*index.Listing, er
 	if q.After != nil {
 		w.and(fmt.Sprintf("(%[1]s.updated, %[1]s.account) < (?, ?)", by), q.After.UpdatedMilli, q.After.Account[:])
 	}
-	raw := ""
+	found := fmt.Sprintf("SELECT l.id AS id, %[1]s.updated AS updated, %[1]s.account AS account FROM %[2]s WHERE %[3]s ORDER BY %[1]s.updated DESC, %[1]s.account DESC LIMIT ?",
+		by, from, w.String())
+	more, raw := "", ""
 	if q.Raw {
-		from, raw = from+" JOIN document d ON d.id = l.document", ", d.raw"
+		more, raw = " JOIN document d ON d.id = l.document", ", d.raw"
 	}
-	text := fmt.Sprintf("SELECT %s%s FROM %s WHERE %s ORDER BY %[5]s.updated DESC, %[5]s.account DESC LIMIT ?", columns, raw, from, w.String(), by)
+	text := fmt.Sprintf("SELECT %s%s FROM (%s) x CROSS JOIN listing l ON l.id = x.id%s ORDER BY x.updated DESC, x.account DESC", columns, raw, found, more)
 	return s.listings(ctx, q.Raw, text, append(w.args, page(q.Limit))...)
 }
 
-// start is where a search begins when it is for more than offers. SQLite would now and then rather walk all listings in the
-// order of the answer.
-func start(q index.Query, words string) string {
+// few is how many matches are rather sorted than looked for in the order of the answer.
+const few = 2000
+
+// start says which tables a search goes through, how, and which of them has the order of the answer: l the listings, o the offers, whose
+// conditions it then adds to w. SQLite would now and then rather walk all listings.
+func (s *Store) start(ctx context.Context, w *where, q index.Query, words string) (from, by string, err error) {
+	o := offers(q)
 	switch {
 	case words != "":
-		return "words CROSS JOIN listing l ON l.id = words.rowid"
+		from, err = s.startWords(ctx, w, words)
+		return from, "l", err
 	case q.Near != nil:
-		return "listing l INDEXED BY listing_place"
+		return "listing l INDEXED BY listing_place", "l", nil
 	case q.Owner != nil:
-		return "listing l INDEXED BY listing_owner"
+		return "listing l INDEXED BY listing_owner", "l", nil
+	case o.conds == nil:
+		return "listing l INDEXED BY listing_updated", "l", nil
 	}
-	return "listing l"
+	walked, err := s.offerIndex(ctx, q)
+	w.and(o.of("o"), o.args...)
+	w.and("NOT EXISTS (SELECT 1 FROM offer p WHERE p.listing = o.listing AND p.position < o.position AND "+o.of("+p")+")", o.args...)
+	return "offer o INDEXED BY " + walked + " CROSS JOIN listing l ON l.id = o.listing", "o", err
+}
+
+// startWords takes the listings with rare words as they are, and walks all of them, the last updated first, for common words.
+func (s *Store) startWords(ctx context.Context, w *where, words string) (from string, err error) {
+	rows, err := s.query(ctx, "SELECT rowid FROM words WHERE words MATCH ? LIMIT ?", words, few+1)
+	if err != nil {
+		return "", err
+	}
+	ids, err := collect(rows, "words", func(rows *sql.Rows) (id int64, err error) { return id, rows.Scan(&id) })
+	if err != nil {
+		return "", err
+	}
+	if len(ids) > few {
+		w.and("l.id IN (SELECT rowid FROM words WHERE words MATCH ?)", words)
+		return "listing l INDEXED BY listing_updated", nil
+	}
+	list := []byte{'['}
+	for i, id := range ids {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = strconv.AppendInt(list, id, 10)
+	}
+	w.and("l.id IN (SELECT value FROM json_each(?))", string(append(list, ']')))
+	return "listing l NOT INDEXED", nil
 }
 
 // offers are the conditions that one offer of a listing must meet, each of a column without its table.
@@ -112,14 +144,25 @@ func (w *where) of(table string) string {
 }
 
 // offerIndex names the index that a search for offers walks.
-func offerIndex(q index.Query) string {
+func (s *Store) offerIndex(ctx context.Context, q index.Query) (string, error) {
 	switch {
 	case q.DataType != "":
-		return "offer_data_type"
+		return "offer_data_type", nil
 	case q.Unit != "":
-		return "offer_unit"
+		return "offer_unit", nil
+	case q.MinPrice == nil && q.MaxPrice == nil:
+		return "offer_updated", nil
 	}
-	return "offer_updated"
+	prices := offers(index.Query{MinPrice: q.MinPrice, MaxPrice: q.MaxPrice})
+	rows, err := s.query(ctx, "SELECT count(*) FROM (SELECT 1 FROM offer o INDEXED BY offer_price WHERE "+prices.of("o")+" LIMIT ?)", append(prices.args, few+1)...)
+	if err != nil {
+		return "", err
+	}
+	n, err := collect(rows, "prices", func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) })
+	if err != nil || len(n) != 1 || n[0] > few {
+		return "offer_updated", err
+	}
+	return "offer_price", nil
 }
 
 // earthKm is the mean radius of the earth.
@@ -204,7 +247,7 @@ func (s *Store) Legacy(ctx context.Context, q index.LegacyQuery) ([]*index.Listi
 }
 
 func (s *Store) listings(ctx context.Context, withRaw bool, q string, args ...any) ([]*index.Listing, error) {
-	rows, err := s.read.QueryContext(ctx, q, args...)
+	rows, err := s.query(ctx, q, args...)
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}

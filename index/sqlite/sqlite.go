@@ -39,6 +39,7 @@ type Store struct {
 	write *sql.DB // one connection
 	read  *sql.DB
 	stmts statements
+	asked asked
 	now   func() time.Time
 }
 
@@ -48,7 +49,7 @@ var _ index.Store = (*Store)(nil)
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("open index %s: %w", path, err)
+		return nil, fmt.Errorf("open index %s: %w", path, advised(err))
 	}
 	return s, nil
 }
@@ -69,7 +70,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := s.stmts.prepare(ctx, s.write); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
-	if s.read, err = sql.Open("sqlite", dsn(abs, "_pragma=query_only(1)", "_pragma=cache_size(-8192)")); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn(abs, "_pragma=query_only(1)", "_pragma=cache_size(-8192)", "_pragma=mmap_size(1073741824)")); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
 	s.read.SetMaxOpenConns(readers)
@@ -111,7 +112,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // Close waits for what is being read and written and closes the file.
 func (s *Store) Close() error {
-	err := errors.Join(s.stmts.close(), s.read.Close(), s.write.Close())
+	err := errors.Join(s.stmts.close(), s.asked.close(), s.read.Close(), s.write.Close())
 	if err != nil {
 		return fmt.Errorf("close index: %w", err)
 	}
@@ -134,14 +135,14 @@ func (s *Store) Reset(ctx context.Context, o index.Origin) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("reset index: %w", err)
+		return fmt.Errorf("reset index: %w", advised(err))
 	}
 	return nil
 }
 
 // Update runs f in one transaction: all of it happens, or nothing.
 func (s *Store) Update(ctx context.Context, f func(index.Tx) error) error {
-	return s.transact(ctx, func(t *sql.Tx) error { return f(&tx{s: s, t: t}) })
+	return advised(s.transact(ctx, func(t *sql.Tx) error { return f(&tx{s: s, t: t}) }))
 }
 
 func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
