@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 //	no-processes DIR [soon]   nothing runs in this directory
 //	kill-in DIR SUBCOMMAND    kill -9 the iod that runs there
 //	old-broker VAR            an MQTT broker that knows 3.1.1 only
+//	web-page VAR              a web server that knows nothing of chains and indexes
 //	mode FILE OCTAL           the file has exactly these permissions
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
@@ -55,7 +56,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "stay": stay, "await": await, "signal": signalTo, "ended": ended,
 			"take": take, "until": until, "port": port, "mode": mode,
-			"network": network, "fill": fill, "forge": forge, "echo-udp": echoUDP, "ask-udp": askUDP, "no-processes": noProcesses, "kill-in": killIn, "old-broker": oldBroker,
+			"network": network, "fill": fill, "forge": forge, "echo-udp": echoUDP, "ask-udp": askUDP, "no-processes": noProcesses, "kill-in": killIn, "old-broker": oldBroker, "web-page": webPage,
 		},
 	})
 }
