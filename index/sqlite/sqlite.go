@@ -5,7 +5,7 @@
 // (synchronous = NORMAL): after kill -9 nothing committed is missing, and after a power cut the file is as of some commit
 // shortly before, cursor and data alike; the blocks since are read again.
 //
-// The schema is the files of migrations, applied in order when the file is opened.
+// The schema is the files of migrations and wordsByPrefix, applied in order when the file is opened.
 package sqlite
 
 import (
@@ -93,7 +93,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithGoMigrations(wordsByPrefix))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
