@@ -1,7 +1,7 @@
 # make test    every test, race detector on; lists what was skipped and why
 # make lint    gofmt, vet, staticcheck
 # make build   bin/iod and bin/weather
-# make device  bin/iod stripped, for a gateway
+# make device  bin/iod-device for a gateway: stripped, without index, development chain and demo
 # make cross   every platform that devices have
 # make bench   the figures of BENCHMARKS.md that are Go benchmarks
 # make fuzz    every fuzz target, FUZZTIME each
@@ -25,18 +25,19 @@ test: deps
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags device ./cmd/iod
 	$(STATICCHECK) ./...
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/iod ./examples/weather
 
 device:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/iod
-	@ls -l bin/iod
+	CGO_ENABLED=0 $(GO) build -trimpath -tags device -ldflags '-s -w' -o bin/iod-device ./cmd/iod
+	@ls -l bin/iod-device
 
 cross:
 	@for p in $(PLATFORMS); do \
-		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags '-s -w' -o bin/iod-$${p%/*}-$${p#*/} ./cmd/iod && echo "built $$p" || exit 1; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -tags device -ldflags '-s -w' -o bin/iod-$${p%/*}-$${p#*/} ./cmd/iod && echo "built $$p" || exit 1; \
 	done
 	@ls -l bin/iod-*
 

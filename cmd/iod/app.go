@@ -289,9 +289,6 @@ func isTerminal(stream any) bool {
 }
 
 func (a *app) subcommands() []*cobra.Command {
-	return []*cobra.Command{
-		a.demoCommand(), a.chainCommand(), a.keyCommand(), a.accountCommand(), a.deviceCommand(), a.didCommand(), a.relayCommand(),
-		a.accessCommand(), a.indexCommand(), a.devicesCommand(), a.connectCommand(), a.subscribeCommand(),
-		a.versionCommand(),
-	}
+	return append(a.beyondDevices(), a.chainCommand(), a.keyCommand(), a.accountCommand(), a.deviceCommand(), a.didCommand(),
+		a.relayCommand(), a.accessCommand(), a.connectCommand(), a.subscribeCommand(), a.versionCommand())
 }

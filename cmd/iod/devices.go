@@ -1,3 +1,5 @@
+//go:build !device
+
 package main
 
 import (
@@ -9,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -149,14 +150,6 @@ func (a *app) row(d listedDevice) string {
 		cells[i] = printable(clip(c, 48))
 	}
 	return strings.Join(cells, "\t")
-}
-
-// clip shortens s to n characters.
-func clip(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
 }
 
 // indexError adds what to do when the index does not answer.

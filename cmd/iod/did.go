@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -198,3 +199,11 @@ func printable(s string) string {
 
 // encodeLine writes one JSON object a line.
 func (a *app) encodeLine(v any) error { return json.NewEncoder(a.out).Encode(v) }
+
+// clip shortens s to n characters.
+func clip(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"iod/api"
 	"iod/chain"
 	"iod/key"
 	"iod/overlay"
@@ -115,7 +113,6 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 func known(err error) (code int, next string) {
 	var poor *chain.ErrCannotPay
 	var endpoint *chain.EndpointError
-	var problem *api.Problem
 	switch {
 	case errors.As(err, &poor):
 		return exitFailed, fmt.Sprintf("the account has too little for the fee: send some PEAQ to %s (development chain: iod account faucet %s)", poor.Account, poor.Account)
@@ -127,10 +124,6 @@ func known(err error) (code int, next string) {
 		return exitUsage, "check the passphrase (IOD_PASSPHRASE goes before the question on the terminal)"
 	case errors.Is(err, chain.ErrAmount):
 		return exitUsage, "write an amount as 1.5: digits, with a dot before at most as many decimals as the token has"
-	case errors.As(err, &problem) && problem.Status == http.StatusNotFound:
-		return exitFailed, "the index knows no such device; look on the chain itself with: iod did show DID"
-	case errors.As(err, &problem) && problem.Status == http.StatusBadRequest:
-		return exitUsage, "mend the search; see: iod devices list --help"
 	case errors.Is(err, overlay.ErrUnreachable):
 		return exitUnreachable, "check this machine's network; the device's relays may be down"
 	case errors.Is(err, overlay.ErrSilent):
@@ -138,7 +131,7 @@ func known(err error) (code int, next string) {
 	case errors.As(err, &endpoint):
 		return exitUnreachable, "name a reachable chain endpoint with --rpc URL or IOD_RPC; a local chain: iod chain dev"
 	}
-	return 0, ""
+	return knownOfIndex(err)
 }
 
 // final reports whether trying again cannot help until somebody does something.
