@@ -169,6 +169,26 @@ func (o *owned) fleetStory(n, gone int) {
 	}
 }
 
+// longStory takes the first of many in falling order out, the worst there is.
+func (o *owned) longStory(n int) {
+	t := o.t
+	user := key.AccountID(o.alice)
+	user[31] ^= 2
+	if _, err := o.finalised(o.granting("camera", user)...); err != nil {
+		t.Fatal(err)
+	}
+	low := make([]rbac.ID, n)
+	for i := range low {
+		low[i] = rbac.ID{0, 0, byte((n - i) >> 8), byte(n - i)}
+	}
+	o.join(user, false, low...)
+	transactions, calls := o.revoke("camera", user)
+	t.Logf("first of %d in falling order: %d transactions, %d calls", n+1, transactions, calls)
+	if transactions != 1 || o.has(user, "camera") || !sameSet(o.groups(user), low) {
+		t.Errorf("%d transactions, has it: %v, in %d groups", transactions, o.has(user, "camera"), len(o.groups(user)))
+	}
+}
+
 func sameSet(a, b []rbac.ID) bool {
 	order := func(x, y rbac.ID) int { return bytes.Compare(x[:], y[:]) }
 	return slices.Equal(slices.SortedFunc(slices.Values(a), order), slices.SortedFunc(slices.Values(b), order))
@@ -177,6 +197,7 @@ func sameSet(a, b []rbac.ID) bool {
 func TestRevokeAmongUnsorted(t *testing.T) {
 	o := setting(t, devchain.Options{})
 	o.unsortedStory()
+	o.longStory(120)
 	o.fleetStory(12, 12)
 }
 
@@ -209,5 +230,6 @@ func TestRevokeOnPeaqsRuntime(t *testing.T) {
 		}
 	}
 	o.unsortedStory()
+	o.longStory(60)
 	o.fleetStory(6, 6)
 }

@@ -208,15 +208,15 @@ func TestEveryShortList(t *testing.T) {
 
 // One who is in the groups of a whole fleet: plans stay short and are quickly made.
 func TestLongLists(t *testing.T) {
-	for _, n := range []int{20, 100, 300} {
+	for _, n := range []int{20, 100} {
 		var plain, took time.Duration
 		lengths, padded := []int{}, []int{}
-		for seed := range 5 {
+		for seed := range 4 {
 			list := make([]rbac.ID, n)
 			for i := range list {
 				list[i] = EntityID(owner, device, fmt.Sprint(seed, "-", i), rbac.Group)
 			}
-			r := regrouping{list: list, drop: []rbac.ID{list[seed*n/5]}}
+			r := regrouping{list: list, drop: []rbac.ID{list[seed*n/4]}}
 			for _, pad := range []bool{false, true} {
 				began := time.Now()
 				steps, sure, err := r.steps(pad)
