@@ -169,6 +169,37 @@ func (o *owned) fleetStory(n, gone int) {
 	}
 }
 
+// paddedStory revokes as if the runtime had been built by another Rust: by a plan that any runtime carries out.
+func (o *owned) paddedStory() {
+	t := o.t
+	user := key.AccountID(o.alice)
+	user[31] ^= 4
+	if _, err := o.finalised(o.granting("camera", user)...); err != nil {
+		t.Fatal(err)
+	}
+	low := []rbac.ID{{0, 0, 1, 9}, {0, 0, 1, 8}, {0, 0, 1, 7}}
+	o.join(user, false, low...)
+	sent := 0
+	r := access.Revocation{Owner: o.owner.Account(), Device: o.device, Streams: streams, Stream: "camera", Account: user}
+	err := r.Do(t.Context(), access.OnChain(o.c), func(_ context.Context, all []metadata.Call) (uint32, error) {
+		if sent++; sent == 1 {
+			return 0, &chain.DispatchError{Pallet: rbac.Pallet, Name: "AssignmentDoesNotExist"}
+		}
+		t.Logf("padded: %d calls, the first %s", len(all), all[0].Name)
+		if !slices.ContainsFunc(all, func(c metadata.Call) bool { return c.Name == "add_group" }) {
+			t.Error("no pads")
+		}
+		out, err := o.finalised(all...)
+		if err != nil {
+			return 0, err
+		}
+		return out.Number, nil
+	})
+	if err != nil || sent != 2 || o.has(user, "camera") || !sameSet(o.groups(user), low) {
+		t.Errorf("%d transactions, has it: %v, groups %x, error %v", sent, o.has(user, "camera"), o.groups(user), err)
+	}
+}
+
 // longStory takes the first of many in falling order out, the worst there is.
 func (o *owned) longStory(n int) {
 	t := o.t
@@ -197,6 +228,7 @@ func sameSet(a, b []rbac.ID) bool {
 func TestRevokeAmongUnsorted(t *testing.T) {
 	o := setting(t, devchain.Options{})
 	o.unsortedStory()
+	o.paddedStory()
 	o.longStory(120)
 	o.fleetStory(12, 12)
 }
@@ -229,6 +261,7 @@ func TestRevokeOnPeaqsRuntime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	o.paddedStory()
 	o.unsortedStory()
 	o.longStory(60)
 	o.fleetStory(6, 6)
