@@ -23,7 +23,7 @@ const (
 	envKillAt   = "IOD_TEST_INDEX_KILL_AT"
 )
 
-const crashSeed, crashBlocks, crashDevices = 9, 400, 8
+const crashSeed, crashBlocks, crashDevices = 9, 160, 8
 
 // TestChild is the process that TestKilledInMidWrite starts and kills.
 func TestChild(t *testing.T) {
@@ -111,6 +111,7 @@ func TestKilledInMidWrite(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}
+	t.Parallel()
 	whole, first := temp(t), uint32(0)
 	storetest.Fill(t, whole, index.Options{Source: storetest.Random(t, crashSeed, crashBlocks, crashDevices), From: &first})
 	want := storetest.Dump(t, whole, storetest.Accounts(t, crashDevices)...)
@@ -156,13 +157,13 @@ func TestKilledInMidWrite(t *testing.T) {
 
 	within := filepath.Join(dir, "within.db")
 	last := uint32(0)
-	for at := uint32(1); at <= crashBlocks; at += 57 {
+	for at := uint32(1); at <= crashBlocks; at += 31 {
 		run(within, at, -1)
 		last = at
 	}
 	check(within, last-1)
 	outside := filepath.Join(dir, "outside.db")
-	for i := range 8 {
+	for i := range 5 {
 		run(outside, index.Never, 1+7*i)
 	}
 	check(outside, index.Never)

@@ -22,7 +22,8 @@ func TestManyMatches(t *testing.T) {
 	if err := s.Reset(t.Context(), index.Origin{}); err != nil {
 		t.Fatal(err)
 	}
-	const n = 2*few + few/2
+	const n = 250
+	s.few = 100
 	r := rand.New(rand.NewPCG(1, 2))
 	var all []*index.Listing
 	for i := range n {
@@ -73,7 +74,7 @@ func TestManyMatches(t *testing.T) {
 	} {
 		want := slices.DeleteFunc(slices.Clone(all), func(l *index.Listing) bool { return !x.want(l) })
 		for got := 0; ; {
-			x.q.Limit = 300
+			x.q.Limit = 60
 			found, err := s.Search(t.Context(), x.q)
 			if err != nil {
 				t.Fatalf("%s: %v", x.name, err)

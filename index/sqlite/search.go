@@ -70,8 +70,8 @@ func (s *Store) Search(ctx context.Context, q index.Query) ([]*index.Listing, er
 	return s.listings(ctx, q.Raw, text, append(w.args, page(q.Limit))...)
 }
 
-// few is how many matches are rather sorted than looked for in the order of the answer.
-const few = 2000
+// defaultFew is how many matches are rather sorted than looked for in the order of the answer.
+const defaultFew = 2000
 
 // start says which tables a search goes through, how, and which of them has the order of the answer: l the listings, o the offers, whose
 // conditions it then adds to w. SQLite would now and then rather walk all listings.
@@ -96,7 +96,7 @@ func (s *Store) start(ctx context.Context, w *where, q index.Query, words string
 
 // startWords takes the listings with rare words as they are, and walks all of them, the last updated first, for common words.
 func (s *Store) startWords(ctx context.Context, w *where, words string) (from string, err error) {
-	rows, err := s.query(ctx, "SELECT rowid FROM words WHERE words MATCH ? LIMIT ?", words, few+1)
+	rows, err := s.query(ctx, "SELECT rowid FROM words WHERE words MATCH ? LIMIT ?", words, s.few+1)
 	if err != nil {
 		return "", err
 	}
@@ -104,7 +104,7 @@ func (s *Store) startWords(ctx context.Context, w *where, words string) (from st
 	if err != nil {
 		return "", err
 	}
-	if len(ids) > few {
+	if len(ids) > s.few {
 		w.and("l.id IN (SELECT rowid FROM words WHERE words MATCH ?)", words)
 		return "listing l INDEXED BY listing_updated", nil
 	}
@@ -154,12 +154,12 @@ func (s *Store) offerIndex(ctx context.Context, q index.Query) (string, error) {
 		return "offer_updated", nil
 	}
 	prices := offers(index.Query{MinPrice: q.MinPrice, MaxPrice: q.MaxPrice})
-	rows, err := s.query(ctx, "SELECT count(*) FROM (SELECT 1 FROM offer o INDEXED BY offer_price WHERE "+prices.of("o")+" LIMIT ?)", append(prices.args, few+1)...)
+	rows, err := s.query(ctx, "SELECT count(*) FROM (SELECT 1 FROM offer o INDEXED BY offer_price WHERE "+prices.of("o")+" LIMIT ?)", append(prices.args, s.few+1)...)
 	if err != nil {
 		return "", err
 	}
 	n, err := collect(rows, "prices", func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) })
-	if err != nil || len(n) != 1 || n[0] > few {
+	if err != nil || len(n) != 1 || n[0] > s.few {
 		return "offer_updated", err
 	}
 	return "offer_price", nil

@@ -38,5 +38,6 @@ func temp(t testing.TB) *sqlite.Store {
 }
 
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	storetest.Suite(t, func(t testing.TB) index.Store { return temp(t) })
 }
