@@ -134,7 +134,7 @@ func TestNodeThatAnswersNullToEverything(t *testing.T) {
 			defer cancel()
 			var calls atomic.Int32
 			a.setHook(func(string, []json.RawMessage) string {
-				if calls.Add(1) > 2 {
+				if calls.Add(1) > 1 {
 					cancel()
 				}
 				return `"result":null`
