@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"iod/chain/rpc"
 )
@@ -118,7 +119,9 @@ func TestNodeThatAnswersNullToEverything(t *testing.T) {
 			if transport == "http" {
 				url = a.http
 			}
-			c := dialFake(t, options(url))
+			o := options(url)
+			o.Retry = 20 * time.Millisecond
+			c := dialFake(t, o)
 			null := func(string, []json.RawMessage) string { return `"result":null` }
 			a.setHook(null)
 			if err := c.Probe(within(t)); err == nil {

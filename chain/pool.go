@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -321,15 +320,8 @@ func hungUp(s *session, err error) bool {
 	return s.conn.Err() != nil || errors.As(err, &link) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// await sleeps until an endpoint may be tried again, unless that is later than the caller waits, or no endpoint is put off for a
-// connection that it did not make or lost: then a moment will not mend it.
+// await sleeps until an endpoint may be tried again, unless that is later than the caller waits.
 func (c *Client) await(ctx context.Context, none *UnreachableError, until time.Time) error {
-	lost := slices.ContainsFunc(none.Endpoints, func(e *EndpointError) bool {
-		return !errors.Is(e.Err, rpc.ErrProtocol) && !errors.Is(e.Err, rpc.ErrTooLarge) && !errors.Is(e.Err, ErrWrongNetwork)
-	})
-	if !lost {
-		return none
-	}
 	next := none.soonest()
 	if limit, ok := ctx.Deadline(); next.After(until) || ok && next.After(limit) {
 		return none
