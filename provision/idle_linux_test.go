@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,8 +33,8 @@ const (
 	settling     = 20 * time.Second
 )
 
-// TestIdle measures what `iod device run` costs while nothing happens: real processes of the stripped binary, with every byte between
-// the device and the chain or the relay passing a counting proxy. It takes as long as IOD_IDLE says:
+// TestIdle measures what `iod device run` costs while nothing happens: real processes, the device of the stripped build for
+// devices (make device), with every byte between the device and the chain or the relay passing a counting proxy. It takes as long as IOD_IDLE says:
 //
 //	IOD_IDLE=10m go test -run '^TestIdle$' -v -timeout 20m ./provision
 func TestIdle(t *testing.T) {
@@ -42,12 +43,7 @@ func TestIdle(t *testing.T) {
 		t.Skip("set IOD_IDLE to a duration, such as 10m, to measure an idle device")
 	}
 	dir := t.TempDir()
-	bin := filepath.Join(dir, "iod")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin, "iod/cmd/iod")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	bin, lean := build(t, filepath.Join(dir, "iod")), build(t, filepath.Join(dir, "iod-device"), "-tags", "device")
 	rpc := spawn(t, bin, dir, "chain", "dev", "--listen", "127.0.0.1:0", "--block-time", "6s", "--finality-lag", "2").field(t, "rpc")
 	relay := spawn(t, bin, dir, "relay", "--listen", "127.0.0.1:0", "--node-key", "relay.key").field(t, "relay")
 	var key struct{ Address string }
@@ -63,7 +59,7 @@ func TestIdle(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "device.toml"), []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	device := spawn(t, bin, dir, "device", "run", "-c", "device.toml")
+	device := spawn(t, lean, dir, "device", "run", "-c", "device.toml")
 	device.await(t, "msg", provision.MsgPublished)
 	pause(t, settling)
 	before := []reading{toChain.read(), toRelay.read()}
@@ -83,6 +79,17 @@ func TestIdle(t *testing.T) {
 	if month > idleMonth || resident > idleResident || spent > idleCPU {
 		t.Errorf("an idle device costs too much")
 	}
+}
+
+// build makes a stripped binary of iod.
+func build(t *testing.T, bin string, flags ...string) string {
+	t.Helper()
+	c := exec.Command("go", slices.Concat([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", bin}, flags, []string{"iod/cmd/iod"})...)
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return bin
 }
 
 // pause lets the time pass that is measured.
