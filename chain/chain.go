@@ -58,6 +58,7 @@ type Client struct {
 	poll       time.Duration // of heads where there are no subscriptions
 	patience   time.Duration // with a node that is behind the one before
 	climb      time.Duration // between looks for a preferred endpoint
+	hurry      time.Duration // for an endpoint while there are others to try
 	hashes     atomic.Bool   // the chain hashes headers as header.hash does
 	asked      atomic.Uint64 // reads so far, which tell whether the client is idle
 	ctx        context.Context
@@ -86,18 +87,21 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if len(o.Endpoints) == 0 {
 		return nil, errors.New("connect to chain: no endpoint is given")
 	}
-	c := &Client{o: o, log: o.Log, genesis: o.Genesis, backoff: firstBackoff, poll: time.Second, patience: behindFor, climb: climbEvery}
+	c := &Client{o: o, log: o.Log, genesis: o.Genesis, backoff: firstBackoff, poll: time.Second, patience: behindFor, climb: climbEvery, hurry: inHurry}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	if o.backoff > 0 {
-		c.backoff, c.poll, c.patience = o.backoff, o.backoff, 50*o.backoff
+		c.backoff, c.poll, c.patience, c.hurry = o.backoff, o.backoff, 50*o.backoff, 100*o.backoff
 	}
 	if o.climb > 0 {
 		c.climb = o.climb
 	}
 	if c.o.Retry == 0 {
 		c.o.Retry = retryFor
+	}
+	if o.Timeout > 0 {
+		c.hurry = min(c.hurry, o.Timeout)
 	}
 	c.rpcOptions = rpc.Options{Timeout: o.Timeout, KeepAlive: o.KeepAlive, MaxAnswer: o.MaxAnswer}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

@@ -18,6 +18,9 @@ const (
 	maxBackoff   = time.Minute
 	// proven is how long a connection must have lived for its loss to count as the first failure.
 	proven = 10 * time.Second
+	// inHurry is how long an endpoint may take to be connected to while there are others to try; those that were too slow get all
+	// of Options.Timeout when none of the others was any good. So a silent endpoint that stands first holds up nobody for long.
+	inHurry = 3 * time.Second
 	// retryFor is how long reads look for a connection unless Options.Retry says otherwise.
 	retryFor = 5 * time.Second
 )
@@ -122,42 +125,90 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// connect tries the endpoints in order of preference, each at most once.
+// connect tries the endpoints in order of preference, in a hurry while there are others to try, and then those that were too slow
+// for that.
 func (c *Client) connect(a *attempt) {
 	defer close(a.done)
-	for _, ep := range c.endpoints {
-		c.mu.Lock()
-		wait := time.Now().Before(ep.notBefore)
-		o := c.rpcOptions
-		if ep.noBatch {
-			o.MaxBatch = 1
+	ready := c.ready()
+	var slow []*endpoint
+	for i, ep := range ready {
+		patience := c.hurry
+		if i == len(ready)-1 {
+			patience = 0
 		}
-		c.mu.Unlock()
-		if wait {
-			continue
+		switch c.enter(a, ep, patience) {
+		case entered:
+			return
+		case tooSlow:
+			slow = append(slow, ep)
 		}
-		s, err := c.open(ep, o)
-		if err != nil && s != nil && hungUp(s, err) { // a link that flickers: once more
-			_ = s.conn.Close()
-			s, err = c.open(ep, o)
-		}
-		if c.ctx.Err() != nil {
-			err = ErrClosed
-		}
-		if err == nil {
-			c.log.Debug("connected to node", "endpoint", ep.shown)
-			c.settle(a, s, nil)
+	}
+	for _, ep := range slow {
+		if c.enter(a, ep, 0) == entered {
 			return
 		}
-		if s != nil {
-			_ = s.conn.Close()
-		}
-		c.mu.Lock()
-		c.penaliseLocked(ep, err)
-		c.mu.Unlock()
-		c.log.Warn("cannot use node", "endpoint", ep.shown, "error", err)
 	}
 	c.settle(a, nil, c.unreachable())
+}
+
+// ready returns the endpoints that are not put off, in order of preference.
+func (c *Client) ready() (all []*endpoint) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ep := range c.endpoints {
+		if !time.Now().Before(ep.notBefore) {
+			all = append(all, ep)
+		}
+	}
+	return all
+}
+
+// entry is what came of trying an endpoint.
+type entry uint8
+
+const (
+	turnedAway entry = iota // put off
+	entered                 // it is in use now
+	tooSlow                 // its patience ran out; not put off
+)
+
+// enter tries to make an endpoint the one in use within patience; 0 stands for all of Options.Timeout for each step.
+func (c *Client) enter(a *attempt, ep *endpoint, patience time.Duration) entry {
+	ctx, cancel := c.ctx, context.CancelFunc(func() {})
+	if patience > 0 {
+		ctx, cancel = context.WithTimeout(ctx, patience)
+	}
+	defer cancel()
+	c.mu.Lock()
+	o := c.rpcOptions
+	if ep.noBatch {
+		o.MaxBatch = 1
+	}
+	c.mu.Unlock()
+	s, err := c.open(ctx, ep, o)
+	if err != nil && s != nil && hungUp(s, err) { // a link that flickers: once more
+		_ = s.conn.Close()
+		s, err = c.open(ctx, ep, o)
+	}
+	if c.ctx.Err() != nil {
+		err = ErrClosed
+	}
+	if err == nil {
+		c.log.Debug("connected to node", "endpoint", ep.shown)
+		c.settle(a, s, nil)
+		return entered
+	}
+	if s != nil {
+		_ = s.conn.Close()
+	}
+	if c.ctx.Err() == nil && ctx.Err() != nil {
+		return tooSlow
+	}
+	c.mu.Lock()
+	c.penaliseLocked(ep, err)
+	c.mu.Unlock()
+	c.log.Warn("cannot use node", "endpoint", ep.shown, "error", err)
+	return turnedAway
 }
 
 func (c *Client) settle(a *attempt, s *session, err error) {
@@ -178,8 +229,8 @@ func (c *Client) settle(a *attempt, s *session, err error) {
 }
 
 // open dials one endpoint and checks its network.
-func (c *Client) open(ep *endpoint, o rpc.Options) (*session, error) {
-	conn, err := rpc.Dial(c.ctx, ep.url, o)
+func (c *Client) open(ctx context.Context, ep *endpoint, o rpc.Options) (*session, error) {
+	conn, err := rpc.Dial(ctx, ep.url, o)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +239,7 @@ func (c *Client) open(ep *endpoint, o rpc.Options) (*session, error) {
 		s.hashing.Store(1)
 	}
 	var genesis *Hash
-	if err := conn.Call(c.ctx, &genesis, "chain_getBlockHash", 0); err != nil {
+	if err := conn.Call(ctx, &genesis, "chain_getBlockHash", 0); err != nil {
 		return s, err
 	}
 	if genesis == nil {

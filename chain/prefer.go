@@ -55,7 +55,7 @@ func (c *Client) better(s *session) *session {
 		if put {
 			continue
 		}
-		x, err := c.open(ep, o)
+		x, err := c.open(c.ctx, ep, o)
 		if err == nil {
 			err = c.level(x, s)
 		}
