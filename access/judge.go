@@ -38,7 +38,9 @@ type JudgeOptions struct {
 
 	MaxPending           int // requests that wait for a grant, in total; 0: 1024
 	MaxPendingPerAccount int // 0: 8
-	MaxAccounts          int // accounts watched at the same time; 0: 900, below nodes' usual limit of subscriptions
+	// MaxAccounts is how many accounts are watched at the same time, and how many answers are remembered for an outage of the
+	// chain; 0: 900, below nodes' usual limit of subscriptions.
+	MaxAccounts int
 }
 
 // Judge answers whether accounts may use the streams of one device, and withdraws its answers. For each account that waits
@@ -47,14 +49,15 @@ type JudgeOptions struct {
 //
 // Its answers are leases: they last while a node is heard of, by notifications or, when all is quiet, by asking for its best block
 // each third of the lease. An end of all answers for the time of the lease ends every pass, and so does a node that stands still (see
-// pace). One that stood still already before this process saw it go on is believed.
+// pace). One that stood still already before this process saw it go on is believed. Within its lease a yes also serves new requests
+// of the same account for the same stream while the chain does not answer, even after the last pass was given back.
 type Judge struct {
 	o   JudgeOptions
 	log *slog.Logger
 
 	ready chan struct{} // closed when Run has begun
 	done  chan struct{} // closed when Run has ended
-	kick  chan struct{} // the first pass is out
+	kick  chan struct{} // the first pass is out, or the first yes remembered
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil before
@@ -62,6 +65,7 @@ type Judge struct {
 	wg      sync.WaitGroup  // of parties and flights
 	flights map[uint32]*flight
 	parties map[key.AccountID]*party
+	memory  memory
 	pending int
 	passes  int
 	answer  time.Time // when the probe was sent that was answered last
@@ -83,7 +87,8 @@ func NewJudge(o JudgeOptions) *Judge {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Judge{o: o, log: o.Log, ready: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1),
-		parties: map[key.AccountID]*party{}, flights: map[uint32]*flight{}, pace: pace{window: o.Lease / 3}}
+		parties: map[key.AccountID]*party{}, flights: map[uint32]*flight{}, pace: pace{window: o.Lease / 3},
+		memory: memory{limit: o.MaxAccounts, of: map[key.AccountID]map[rbac.ID]yes{}}}
 }
 
 // Run keeps the judge's promises until ctx ends; then all passes end, and it returns nil. It can run once.
@@ -107,7 +112,7 @@ func (j *Judge) Run(ctx context.Context) error {
 	return nil
 }
 
-// keepLeases probes the chain while passes are out and ends those whose lease has run out.
+// keepLeases probes the chain while passes are out, ends those whose lease has run out and forgets yeses when theirs has.
 func (j *Judge) keepLeases(ctx context.Context) {
 	var probe chan bool // of the probe under way
 	defer func() {
@@ -120,17 +125,17 @@ func (j *Judge) keepLeases(ctx context.Context) {
 	var next time.Time // of the next probe
 	for {
 		now := time.Now()
-		wait, out := j.expire(now)
+		wait, out, any := j.expire(now)
 		if out && probe == nil && !now.Before(next) {
 			c := make(chan bool, 1)
 			go func() { c <- j.probe(ctx) }()
 			probe = c
 		}
+		if out && probe == nil {
+			wait = min(wait, next.Sub(now))
+		}
 		var tick <-chan time.Time
-		if out {
-			if probe == nil {
-				wait = min(wait, next.Sub(now))
-			}
+		if any {
 			timer.Reset(wait)
 			tick = timer.C
 		}
@@ -139,7 +144,9 @@ func (j *Judge) keepLeases(ctx context.Context) {
 			return
 		case <-tick:
 		case <-j.kick:
-			next = time.Now().Add(j.o.Lease / 3)
+			if !out {
+				next = time.Now().Add(j.o.Lease / 3)
+			}
 		case answered := <-probe:
 			probe, next = nil, time.Now().Add(j.o.Lease/3)
 			if !answered {
@@ -177,23 +184,26 @@ func (j *Judge) knows(m *metadata.Metadata) {
 	j.clocked = c
 }
 
-// expire ends the passes whose lease has run out and tells when to look again, and whether any pass is out.
-func (j *Judge) expire(now time.Time) (wait time.Duration, out bool) {
+// expire ends the passes whose lease has run out and forgets such yeses. It tells when to look again, if there is any of either, and
+// whether passes are out.
+func (j *Judge) expire(now time.Time) (wait time.Duration, out, any bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	wait = j.o.Lease
-	for _, p := range j.parties {
-		if len(p.passes) == 0 {
-			continue
-		}
-		left := p.believed().Add(j.o.Lease).Sub(now)
-		if left <= 0 {
-			p.end(func(*Pass) error { return ErrLease })
-			continue
-		}
-		wait, out = min(wait, left), true
+	if oldest := j.memory.expire(now.Add(-j.o.Lease)); !oldest.IsZero() {
+		wait, any = min(wait, oldest.Add(j.o.Lease).Sub(now)), true
 	}
-	return wait, out
+	for _, p := range j.parties {
+		p.end(func(pass *Pass) error {
+			left := pass.known().Add(j.o.Lease).Sub(now)
+			if left <= 0 {
+				return ErrLease
+			}
+			wait, out, any = min(wait, left), true, true
+			return nil
+		})
+	}
+	return wait, out, any
 }
 
 // Admit returns a Pass as soon as the account may use the stream. While it may not, Admit blocks, since a grant may come,
@@ -247,6 +257,7 @@ func (j *Judge) join(account key.AccountID, w *waiter) (*party, error) {
 	}
 	p.waiters = append(p.waiters, w)
 	j.pending++
+	p.recall()
 	signal(p.wake)
 	return p, nil
 }
@@ -273,6 +284,7 @@ type Pass struct {
 
 	party      *party
 	permission rbac.ID
+	since      time.Time // when it was known to be right at the time it was granted
 	done       chan struct{}
 	err        error // set before done is closed
 }
@@ -290,12 +302,14 @@ func (p *Pass) Err() error {
 	}
 }
 
-// Release gives the pass back. It does not close Done. More than one Release is harmless.
+// Release gives the pass back. It does not close Done. More than one Release is harmless. The answer that it holds is remembered for
+// the rest of its lease, should the chain be gone when the account asks again.
 func (p *Pass) Release() {
 	j := p.party.j
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if _, out := p.party.passes[p]; out {
+		j.remember(p)
 		delete(p.party.passes, p)
 		j.passes--
 		signal(p.party.wake)

@@ -462,22 +462,25 @@ func TestRevocationThatTheWatchLeavesOut(t *testing.T) {
 	})
 }
 
-// An endpoint that is behind what was seen before is not believed.
+// An endpoint that is behind what was seen before is not believed: it is as if none answered.
 func TestEndpointBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, nil)
 		defer s.stop()
+		carol := key.AccountID{0xca}
 		s.grants(true, "a", alice)
+		s.grants(true, "a", carol)
 		s.admitted(s.knocks(t.Context(), alice, "a")).Release()
-		old := s.c.blocks[:2]
+		old := s.c.blocks[:3]
 		s.c.push(nil, true)
 		s.grants(true, "b", bob)
 		s.admitted(s.knocks(t.Context(), bob, "b"))
 		all := s.c.blocks
-		s.c.set(func() { s.c.blocks, s.c.finalised = slices.Clone(old), 1 })
-		c := s.knocks(t.Context(), alice, "a")
+		s.c.set(func() { s.c.blocks, s.c.finalised = slices.Clone(old), 2 })
+		c := s.knocks(t.Context(), carol, "a")
 		time.Sleep(time.Minute)
 		s.waits(c)
+		s.holds(s.admitted(s.knocks(t.Context(), alice, "a"))) // known of her from before
 		s.c.set(func() { s.c.blocks, s.c.finalised = all, len(all)-1 })
 		time.Sleep(time.Minute)
 		s.admitted(c)

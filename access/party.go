@@ -32,7 +32,8 @@ var (
 //	                        since a watch may leave out what only inner blocks of a reorganisation change
 //	somebody waits and the best block says yes ──► confirm at a finalised block ──► hand out passes
 //
-// When the chain fails it begins again after a pause; meanwhile the leases run.
+// When the chain fails it begins again after a pause; meanwhile the leases run, and what was granted before is granted again (see
+// recall).
 type party struct {
 	j       *Judge
 	account key.AccountID
@@ -43,6 +44,7 @@ type party struct {
 	passes   map[*Pass]struct{}
 	fresh    time.Time // when the node last told how things stand
 	watching bool      // so that an answered probe means that nothing has changed
+	lost     bool      // the chain did not answer when it was asked last
 
 	// Of run alone.
 	best State // of the watched entries, as of the best block at
@@ -98,6 +100,7 @@ func (p *party) run(ctx context.Context) {
 			return
 		}
 		p.j.log.Warn("access: cannot follow the chain", "account", p.account.String(), "error", err)
+		p.lose()
 		if time.Since(began) > longPause {
 			pause = firstPause
 		}
@@ -136,7 +139,8 @@ func (p *party) idle() bool {
 	return true
 }
 
-// wanted returns the permissions that matter and their streams.
+// wanted returns the permissions that matter and their streams. Those remembered matter too: what is seen of them while somebody
+// else keeps the party busy must not be forgotten.
 func (p *party) wanted() (permissions []rbac.ID, streams []string) {
 	p.j.mu.Lock()
 	defer p.j.mu.Unlock()
@@ -150,6 +154,9 @@ func (p *party) wanted() (permissions []rbac.ID, streams []string) {
 	}
 	for _, w := range p.waiters {
 		add(w.permission, w.stream)
+	}
+	for id, y := range p.j.memory.of[p.account] {
+		add(id, y.stream)
 	}
 	return permissions, streams
 }
@@ -373,12 +380,16 @@ func (p *party) facts() []fact {
 	return facts
 }
 
-// settle ends the passes that the state does not bear, and notes when it was so.
+// settle ends the passes and forgets the yeses that the state does not bear, and notes when it was so; zero: the chain did not say.
 func (p *party) settle(when time.Time) {
 	p.j.mu.Lock()
 	defer p.j.mu.Unlock()
-	if when.After(p.fresh) {
-		p.fresh = when
+	p.fresh = later(p.fresh, when)
+	p.lost = p.lost && when.IsZero()
+	for id := range p.j.memory.of[p.account] {
+		if ok, _ := Decide(p.best, p.account, id); !ok {
+			p.j.memory.drop(p.account, id)
+		}
 	}
 	p.end(func(pass *Pass) error {
 		if ok, why := Decide(p.best, p.account, pass.permission); !ok {
@@ -469,23 +480,14 @@ func (p *party) readFinal(ctx context.Context, view View, facts []fact) (State, 
 
 // admit hands out passes to those who wait for what both the finalised and the best block grant.
 func (p *party) admit(v verdict) {
-	j := p.j
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	p.j.mu.Lock()
+	defer p.j.mu.Unlock()
 	p.waiters = slices.DeleteFunc(p.waiters, func(w *waiter) bool {
 		final, path := Decide(v.state, p.account, w.permission)
 		if best, _ := Decide(p.best, p.account, w.permission); !final || !best {
 			return false
 		}
-		pass := &Pass{Account: p.account, Stream: w.stream, Block: v.number, party: p, permission: w.permission, done: make(chan struct{})}
-		p.passes[pass] = struct{}{}
-		j.passes++
-		j.pending--
-		if j.passes == 1 {
-			signal(j.kick)
-		}
-		w.got <- pass
-		j.log.Info("access granted", "account", p.account.String(), "stream", w.stream, "by", path, "block", v.number)
+		p.hand(w, yes{w.stream, p.believed(), v.number}, path)
 		return true
 	})
 }
