@@ -258,11 +258,14 @@ func TestMemoryIsBounded(t *testing.T) {
 		time.Sleep(longPause + time.Second)
 		s.admitted(first).Release()
 		s.remembered(2)
-		_, ofAlice := s.j.memory.of[alice]
-		if _, ofBob := s.j.memory.of[bob]; !ofAlice || ofBob {
+		s.j.mu.Lock()
+		_, ofBob := s.j.memory.of[bob]
+		ofAlice, ok := s.j.memory.of[alice][EntityID(owner, device, "a", rbac.Permission)]
+		s.j.mu.Unlock()
+		if ofBob || !ok {
 			t.Error("not the oldest one was forgotten")
 		}
-		end := s.j.memory.of[alice][EntityID(owner, device, "a", rbac.Permission)].known.Add(DefaultLease)
+		end := ofAlice.known.Add(DefaultLease)
 		time.Sleep(time.Until(end) - time.Second)
 		s.remembered(1)
 		before := s.c.count("best", "raw", "finalised", "wait", "watch")
