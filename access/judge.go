@@ -125,7 +125,7 @@ func (j *Judge) keepLeases(ctx context.Context) {
 	var next time.Time // of the next probe
 	for {
 		now := time.Now()
-		wait, out, any := j.expire(now)
+		wait, out, held := j.expire(now)
 		if out && probe == nil && !now.Before(next) {
 			c := make(chan bool, 1)
 			go func() { c <- j.probe(ctx) }()
@@ -135,7 +135,7 @@ func (j *Judge) keepLeases(ctx context.Context) {
 			wait = min(wait, next.Sub(now))
 		}
 		var tick <-chan time.Time
-		if any {
+		if held {
 			timer.Reset(wait)
 			tick = timer.C
 		}
@@ -186,12 +186,12 @@ func (j *Judge) knows(m *metadata.Metadata) {
 
 // expire ends the passes whose lease has run out and forgets such yeses. It tells when to look again, if there is any of either, and
 // whether passes are out.
-func (j *Judge) expire(now time.Time) (wait time.Duration, out, any bool) {
+func (j *Judge) expire(now time.Time) (wait time.Duration, out, held bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	wait = j.o.Lease
 	if oldest := j.memory.expire(now.Add(-j.o.Lease)); !oldest.IsZero() {
-		wait, any = min(wait, oldest.Add(j.o.Lease).Sub(now)), true
+		wait, held = min(wait, oldest.Add(j.o.Lease).Sub(now)), true
 	}
 	for _, p := range j.parties {
 		p.end(func(pass *Pass) error {
@@ -199,11 +199,11 @@ func (j *Judge) expire(now time.Time) (wait time.Duration, out, any bool) {
 			if left <= 0 {
 				return ErrLease
 			}
-			wait, out, any = min(wait, left), true, true
+			wait, out, held = min(wait, left), true, true
 			return nil
 		})
 	}
-	return wait, out, any
+	return wait, out, held
 }
 
 // Admit returns a Pass as soon as the account may use the stream. While it may not, Admit blocks, since a grant may come,

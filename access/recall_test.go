@@ -104,6 +104,11 @@ func TestRecallGoesOnWhenTheChainIsBack(t *testing.T) {
 		s.outage(false)
 		time.Sleep(time.Hour)
 		s.holds(pass)
+		before := s.c.count("finalised")
+		s.admitted(s.knocks(t.Context(), alice, "a")).Release()
+		if s.c.count("finalised") == before {
+			t.Error("admitted without asking the chain, which answers again")
+		}
 		s.does(false, leaving(alice, "a"))
 		s.ends(pass, ErrRevoked)
 	})
@@ -127,6 +132,21 @@ func TestRecallWhileAnotherPassIsHeld(t *testing.T) {
 		if d := time.Since(gone); d > DefaultLease || d < DefaultLease/2 {
 			t.Errorf("ended after %v", d)
 		}
+	})
+}
+
+// A yes outlives what the judge reads for another stream of the account.
+func TestRecallAfterOtherReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, nil)
+		defer s.stop()
+		s.grants(true, "a", alice)
+		s.grants(true, "b", alice)
+		s.admitted(s.knocks(t.Context(), alice, "a")).Release()
+		s.remembered(1)
+		s.admitted(s.knocks(t.Context(), alice, "b"))
+		s.outage(true)
+		s.admitted(s.knocks(t.Context(), alice, "a"))
 	})
 }
 
