@@ -129,7 +129,7 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) error {
 // for that.
 func (c *Client) connect(a *attempt) {
 	defer close(a.done)
-	ready := c.ready()
+	ready := c.ready(c.endpoints)
 	var slow []*endpoint
 	for i, ep := range ready {
 		patience := c.hurry
@@ -151,11 +151,11 @@ func (c *Client) connect(a *attempt) {
 	c.settle(a, nil, c.unreachable())
 }
 
-// ready returns the endpoints that are not put off, in order of preference.
-func (c *Client) ready() (all []*endpoint) {
+// ready returns those of some endpoints that are not put off, in their order.
+func (c *Client) ready(among []*endpoint) (all []*endpoint) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, ep := range c.endpoints {
+	for _, ep := range among {
 		if !time.Now().Before(ep.notBefore) {
 			all = append(all, ep)
 		}
@@ -179,16 +179,10 @@ func (c *Client) enter(a *attempt, ep *endpoint, patience time.Duration) entry {
 		ctx, cancel = context.WithTimeout(ctx, patience)
 	}
 	defer cancel()
-	c.mu.Lock()
-	o := c.rpcOptions
-	if ep.noBatch {
-		o.MaxBatch = 1
-	}
-	c.mu.Unlock()
-	s, err := c.open(ctx, ep, o)
+	s, err := c.open(ctx, ep)
 	if err != nil && s != nil && hungUp(s, err) { // a link that flickers: once more
 		_ = s.conn.Close()
-		s, err = c.open(ctx, ep, o)
+		s, err = c.open(ctx, ep)
 	}
 	if c.ctx.Err() != nil {
 		err = ErrClosed
@@ -204,9 +198,7 @@ func (c *Client) enter(a *attempt, ep *endpoint, patience time.Duration) entry {
 	if c.ctx.Err() == nil && ctx.Err() != nil {
 		return tooSlow
 	}
-	c.mu.Lock()
-	c.penaliseLocked(ep, err)
-	c.mu.Unlock()
+	c.penalise(ep, err)
 	c.log.Warn("cannot use node", "endpoint", ep.shown, "error", err)
 	return turnedAway
 }
@@ -229,7 +221,13 @@ func (c *Client) settle(a *attempt, s *session, err error) {
 }
 
 // open dials one endpoint and checks its network.
-func (c *Client) open(ctx context.Context, ep *endpoint, o rpc.Options) (*session, error) {
+func (c *Client) open(ctx context.Context, ep *endpoint) (*session, error) {
+	c.mu.Lock()
+	o := c.rpcOptions
+	if ep.noBatch {
+		o.MaxBatch = 1
+	}
+	c.mu.Unlock()
 	conn, err := rpc.Dial(ctx, ep.url, o)
 	if err != nil {
 		return nil, err
@@ -299,6 +297,13 @@ func (c *Client) leaveLocked(s *session, err error) {
 	}
 	c.log.Info("left node", "endpoint", s.ep.shown, "reason", err)
 	c.wg.Go(func() { _ = s.conn.Close() })
+}
+
+// penalise is penaliseLocked for who does not hold the lock.
+func (c *Client) penalise(ep *endpoint, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.penaliseLocked(ep, err)
 }
 
 // penaliseLocked puts an endpoint off: half a second, doubling to a minute, each time between half and the whole of it.

@@ -44,18 +44,8 @@ func (c *Client) prefer(s *session) {
 
 // better connects to an endpoint preferred to that of s; nil when none is fit.
 func (c *Client) better(s *session) *session {
-	for _, ep := range c.endpoints[:s.ep.rank] {
-		c.mu.Lock()
-		put := time.Now().Before(ep.notBefore)
-		o := c.rpcOptions
-		if ep.noBatch {
-			o.MaxBatch = 1
-		}
-		c.mu.Unlock()
-		if put {
-			continue
-		}
-		x, err := c.open(c.ctx, ep, o)
+	for _, ep := range c.ready(c.endpoints[:s.ep.rank]) {
+		x, err := c.open(c.ctx, ep)
 		if err == nil {
 			err = c.level(x, s)
 		}
@@ -65,9 +55,7 @@ func (c *Client) better(s *session) *session {
 		if x != nil {
 			_ = x.conn.Close()
 		}
-		c.mu.Lock()
-		c.penaliseLocked(ep, err)
-		c.mu.Unlock()
+		c.penalise(ep, err)
 		c.log.Debug("preferred node is not back", "endpoint", ep.shown, "error", err)
 	}
 	return nil
