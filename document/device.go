@@ -25,6 +25,7 @@ const (
 	typeSequence = "iod_sequence"
 	typeRelay    = "iod_relay"
 	typeOwner    = "iod_owner"
+	typeFleet    = "iod_fleet"
 	typeStream   = "iod_stream"
 
 	version1 = "v1"
@@ -66,6 +67,9 @@ func (d Device) Normal() (Device, error) {
 	}
 	if err := checkLabel("the owner's vouch", d.Vouch); err != nil {
 		return fail(err)
+	}
+	if d.Fleet != "" && !ValidFleetName(d.Fleet) {
+		return fail(fmt.Errorf("fleet %.40q: want 1 to 32 of a-z, 0-9, _ and -", d.Fleet))
 	}
 	streams, err := normalStreams(d.Streams)
 	if err != nil {
@@ -184,6 +188,7 @@ func (d Device) document(public key.Public) (*Document, error) {
 	if d.Owner != nil {
 		doc.Services = append(doc.Services, Service{doc.ID + "#" + typeOwner, typeOwner, d.Owner.String(), d.Vouch})
 	}
+	add(typeFleet, d.Fleet)
 	for _, s := range d.Streams {
 		data, err := streamJSON(s)
 		if err != nil {
@@ -271,6 +276,11 @@ func (d *Device) take(doc *Document, s Service) (err error) {
 		var owner key.AccountID
 		owner, err = key.ParseAccount(s.Endpoint)
 		d.Owner, d.Vouch = &owner, s.Data
+	case typeFleet:
+		d.Fleet = s.Data
+		if !ValidFleetName(s.Data) {
+			err = errors.New("want a name of 1 to 32 of a-z, 0-9, _ and -")
+		}
 	case typeStream:
 		err = d.takeStream(doc, s)
 	default:
@@ -344,8 +354,9 @@ func render(d Device, v *Verdict) ([]byte, error) {
 		Sequence    uint64            `json:"sequence,omitempty"`
 		Relays      []string          `json:"relays,omitempty"`
 		Owner       *key.AccountID    `json:"owner,omitempty"`
+		Fleet       string            `json:"fleet,omitempty"`
 		Streams     []named           `json:"streams,omitempty"`
 		Additional  map[string]string `json:"additional,omitempty"`
 	}{d.Account.DID(), d.Account, v, d.Node, d.DataType, d.Location, d.PriceAccess, d.PricePin, d.Topics, d.Sequence, d.Relays,
-		d.Owner, streams, additional})
+		d.Owner, d.Fleet, streams, additional})
 }

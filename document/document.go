@@ -15,6 +15,7 @@
 //	iod_sequence       data = Unix milliseconds, grows with each publication
 //	iod_relay          endpoint tls://host:port/<node id>; repeated
 //	iod_owner          endpoint = the owner's address, data = its signature over the device's DID
+//	iod_fleet          data = name of the owner's fleet to which the device belongs
 //	iod_stream         id <did>#<name>, endpoint iod://<node id>/<name>, data = JSON; repeated
 //	anything else      data; texts are JSON strings there
 //
@@ -48,6 +49,7 @@ type Device struct {
 	Relays      []string       // tls://host:port/<node id>
 	Owner       *key.AccountID // claimed; shown only when Verdict.Vouched
 	Vouch       string         // 0x-hex signature of the owner over the device's DID; empty: none
+	Fleet       string         // the owner's fleet, by whose entities access is granted too; empty: none
 	Streams     []Stream
 	Additional  []Additional
 }

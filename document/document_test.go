@@ -111,7 +111,7 @@ func example(t testing.TB, p *key.Pair) Device {
 	node := key.NodeKeyFromSeed([32]byte{7}).ID()
 	return Device{Account: p.Account(), Node: node, DataType: "weather", Location: "40.19,44.55", PricePin: "445.12222",
 		Topics: []string{"measurements/#"}, Sequence: 1700000000000, Relays: []string{"tls://relay.example:7777/" + node.String()},
-		Owner: &account, Vouch: vouch,
+		Owner: &account, Vouch: vouch, Fleet: "harbour",
 		Streams: []Stream{{Name: "measurements", Kind: "mqtt", DataType: "wind_speed", Unit: "m/s", Description: "a <b> & \"c\"",
 			Topics: []string{"measurements/#"}, Price: "42.03995", Period: "30d"}, {Name: "camera", Kind: "rtsp"}},
 		Additional: []Additional{NewAdditional("microcontroller", "stm32"), {"pins", "8"}}}
@@ -438,6 +438,7 @@ func TestMalformed(t *testing.T) {
 		"price absurd":          service(Service{Type: typePin, Data: strings.Repeat("9", 41)}),
 		"sequence":              service(Service{Type: typeSequence, Data: "007"}),
 		"owner":                 service(Service{Type: typeOwner, Endpoint: "me"}),
+		"fleet":                 service(Service{Type: typeFleet, Data: "Two Words"}),
 		"relay":                 service(Service{Type: typeRelay, Endpoint: "http://x"}),
 		"stream without JSON":   service(Service{ID: did + "#s", Type: typeStream, Data: "{"}),
 		"stream elsewhere":      service(Service{ID: did + "#s", Type: typeStream, Endpoint: "iod://x/s", Data: `{"kind":"tcp"}`}),

@@ -37,6 +37,9 @@ var kinds = map[string]bool{"mqtt": true, "http": true, "rtsp": true, "tcp": tru
 // ValidStreamName reports whether name is 1 to 32 of a-z, 0-9, _ and -.
 func ValidStreamName(name string) bool { return streamName.MatchString(name) }
 
+// ValidFleetName reports whether name is 1 to 32 of a-z, 0-9, _ and -.
+func ValidFleetName(name string) bool { return streamName.MatchString(name) }
+
 // NormalPrice checks a decimal amount of at most 40 digits, 18 of them after the point, without sign or exponent, and returns
 // it without superfluous zeros: "042.50" becomes "42.5".
 func NormalPrice(s string) (string, error) {

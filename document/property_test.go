@@ -39,6 +39,7 @@ func drawDevice(t *rapid.T, p *key.Pair) Device {
 		var owner key.AccountID
 		copy(owner[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "owner"))
 		d.Owner = &owner
+		d.Fleet = rapid.StringMatching(`[a-z0-9_-]{0,32}`).Draw(t, "fleet")
 	}
 	return d
 }

@@ -87,6 +87,7 @@ func (c *checker) manifest(f *manifestFile) *Manifest {
 		}
 		m.Owner = &id
 	}
+	m.Fleet = c.fleet(&f.Fleet, m.Owner != nil)
 	m.Device = c.device(&f.Device)
 	m.MaxHeals = defaultHeals
 	if f.Device.Heals != nil {
@@ -100,6 +101,17 @@ func (c *checker) manifest(f *manifestFile) *Manifest {
 	m.Streams = c.streams(f.Stream)
 	m.Programs = c.programs(f.Program)
 	return m
+}
+
+func (c *checker) fleet(f *fleetFile, owned bool) string {
+	switch {
+	case f.Name == "" && *f == (fleetFile{}):
+	case !document.ValidFleetName(f.Name):
+		c.complain("fleet.name", "fleet name %.40q: want 1 to 32 of a-z, 0-9, _ and -", f.Name)
+	case !owned:
+		c.complain("fleet", "a fleet needs an owner: put owner = \"5F…\" at the top, the account that grants access to all of its devices")
+	}
+	return f.Name
 }
 
 // file makes a path absolute; a secret URI stays as it is.

@@ -127,8 +127,8 @@ func (d *Device) online(ctx context.Context) error {
 	}
 	defer client.Close()
 	d.log.Info(MsgChain, "genesis", client.Genesis().String())
-	judge := access.NewJudge(access.JudgeOptions{Chain: access.OnChain(client), Owner: d.owner, Device: d.account,
-		Streams: d.hasStream, Lease: d.o.Manifest.Lease, Log: d.log})
+	judge := access.NewJudges(access.JudgeOptions{Chain: access.OnChain(client), Owner: d.owner,
+		Streams: d.hasStream, Lease: d.o.Manifest.Lease, Log: d.log}, access.Scopes(d.owner, d.account, d.o.Manifest.Fleet))
 	r := &reconciler{manifest: d.o.Manifest, client: client, self: d.o.Key, owner: d.owner, displaced: d.displaced, log: d.log,
 		keeper: keeper{limit: d.o.Manifest.MaxHeals}, wake: make(chan struct{}, 1)}
 	group, ctx := errgroup.WithContext(ctx)
@@ -145,7 +145,7 @@ func (d *Device) online(ctx context.Context) error {
 }
 
 // join makes the device's part in the overlay.
-func (d *Device) join(judge *access.Judge) (*overlay.Device, error) {
+func (d *Device) join(judge access.Judges) (*overlay.Device, error) {
 	node, err := overlay.NewDevice(overlay.DeviceOptions{Key: d.node, Relays: d.o.Manifest.Relays, Gate: gate{judge, d.log},
 		Streams: d.handlers(), Log: d.log,
 		Displaced: func(r overlay.RelayAddr) {

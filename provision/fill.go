@@ -151,7 +151,7 @@ func kindOf(v any) string {
 
 // tables are the manifest's tables and their keys, for suggestions.
 var tables = map[string][]string{
-	"device": keysOf[deviceFile](), "access": keysOf[accessFile](), "overlay": keysOf[overlayFile](),
+	"device": keysOf[deviceFile](), "access": keysOf[accessFile](), "overlay": keysOf[overlayFile](), "fleet": keysOf[fleetFile](),
 	"stream": keysOf[streamFile](), "program": keysOf[programFile](), "": keysOf[manifestFile](),
 }
 

@@ -29,6 +29,7 @@ type Manifest struct {
 	RPC      []string
 	Key      string         // key file, absolute, or secret URI
 	Owner    *key.AccountID // nil: the device's own account
+	Fleet    string         // of the owner's devices, by whose grants this device goes too; empty: none
 	State    string         // directory for state, absolute
 	Device   DeviceInfo
 	Lease    time.Duration // how long access outlives the last word from a chain endpoint
@@ -102,11 +103,18 @@ type manifestFile struct {
 	Key     string        `toml:"key"`
 	Owner   string        `toml:"owner"`
 	State   string        `toml:"state"`
+	Fleet   fleetFile     `toml:"fleet"`
 	Device  deviceFile    `toml:"device"`
 	Access  accessFile    `toml:"access"`
 	Overlay overlayFile   `toml:"overlay"`
 	Stream  []streamFile  `toml:"stream"`
 	Program []programFile `toml:"program"`
+}
+
+// fleetFile is what a fleet file says of the fleet; only the name concerns a device.
+type fleetFile struct {
+	Name    string `toml:"name"`
+	Devices string `toml:"devices"`
 }
 
 type deviceFile struct {

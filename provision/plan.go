@@ -79,6 +79,7 @@ func Desired(m *Manifest, account key.AccountID, node key.NodeID, vouch string) 
 	if m.Owner != nil && *m.Owner != account {
 		d.Owner, d.Vouch = m.Owner, vouch
 	}
+	d.Fleet = m.Fleet
 	for _, a := range m.Device.Additional {
 		d.Additional = append(d.Additional, document.Additional{Type: a.Name, Data: a.Data})
 	}
@@ -211,6 +212,7 @@ func fields(d document.Device) []field {
 		add("owner", d.Owner.String())
 		add("owner's vouch", d.Vouch)
 	}
+	add("fleet", d.Fleet)
 	add("relays", texts(d.Relays))
 	add("topics", texts(d.Topics))
 	for _, s := range d.Streams {

@@ -127,6 +127,7 @@ var changesOfDevice = map[string]func(*document.Device){
 	"Relays":      func(d *document.Device) { d.Relays = append(d.Relays, strings.Replace(testRelay, "relay", "other", 1)) },
 	"Owner":       func(d *document.Device) { d.Owner, d.Vouch = nil, "" },
 	"Vouch":       func(d *document.Device) { d.Vouch = "" },
+	"Fleet":       func(d *document.Device) { d.Fleet = "x" },
 	"Streams":     func(d *document.Device) { slices.Reverse(d.Streams) },
 	"Additional":  func(d *document.Device) { d.Additional[0].Data = `"esp32"` },
 }

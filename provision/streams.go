@@ -12,7 +12,7 @@ import (
 
 // gate lets the overlay ask the judge, and tells the log what came of it.
 type gate struct {
-	judge *access.Judge
+	judge access.Judges
 	log   *slog.Logger
 }
 

@@ -153,6 +153,9 @@ func describe(line func(name, format string, args ...any), d document.Device, vo
 	case d.Owner != nil:
 		line("owner", "claims %s, who has not vouched for it", d.Owner)
 	}
+	if d.Fleet != "" {
+		line("fleet", "%s", d.Fleet)
+	}
 	if d.Node != (key.NodeID{}) {
 		line("node", "%s", d.Node)
 	}

@@ -17,7 +17,6 @@ import (
 	"iod/key"
 	"iod/overlay"
 	"iod/pallet/did"
-	"iod/pallet/rbac"
 )
 
 // remote is a stream of a device as a consumer sees it: found on the chain, asked for over the overlay.
@@ -157,12 +156,7 @@ func (r *remote) granted(ctx context.Context, b *chain.Block, dev document.Devic
 
 func (r *remote) grantedAt(ctx context.Context, b *chain.Block, dev document.Device) (bool, error) {
 	owner := ownerOf(dev)
-	state, err := access.Read(ctx, b, owner, r.device, []string{r.stream}, r.self.Account())
-	if err != nil {
-		return false, err
-	}
-	ok, _ := access.Decide(state, r.self.Account(), access.EntityID(owner, r.device, r.stream, rbac.Permission))
-	return ok, nil
+	return access.Reaches(ctx, b, owner, access.Scopes(owner, r.device, dev.Fleet), r.stream, r.self.Account())
 }
 
 // refusal is the error of a consumer without a grant.
@@ -193,10 +187,11 @@ func (r *remote) whileGranted(ctx context.Context, dev document.Device, wait boo
 	defer watch.Wait()
 	defer cancel(nil)
 	if !wait {
-		judge := access.NewJudge(access.JudgeOptions{Chain: access.OnChain(r.chain), Owner: ownerOf(dev), Device: r.device})
+		owner := ownerOf(dev)
+		judge := access.NewJudges(access.JudgeOptions{Chain: access.OnChain(r.chain), Owner: owner}, access.Scopes(owner, r.device, dev.Fleet))
 		watch.Go(func() { _ = judge.Run(ctx) }) // it ends with ctx only
 		watch.Go(func() {
-			if r.withdrawn(ctx, judge) {
+			if r.withdrawn(ctx, judge, dev) {
 				cancel(r.refusal(dev))
 			}
 		})
@@ -209,7 +204,7 @@ func (r *remote) whileGranted(ctx context.Context, dev document.Device, wait boo
 }
 
 // withdrawn waits until the grant is taken back, or ctx ends. That no chain endpoint answers says nothing: the device decides.
-func (r *remote) withdrawn(ctx context.Context, judge *access.Judge) bool {
+func (r *remote) withdrawn(ctx context.Context, judge access.Judges, dev document.Device) bool {
 	for {
 		pass, err := judge.Admit(ctx, r.self.Account(), r.stream)
 		if err != nil {
@@ -217,7 +212,7 @@ func (r *remote) withdrawn(ctx context.Context, judge *access.Judge) bool {
 		}
 		select {
 		case <-pass.Done():
-			if errors.Is(pass.Err(), access.ErrRevoked) {
+			if errors.Is(pass.Err(), access.ErrRevoked) && !r.otherwise(ctx, dev) {
 				return true
 			}
 		case <-ctx.Done():
@@ -227,6 +222,19 @@ func (r *remote) withdrawn(ctx context.Context, judge *access.Judge) bool {
 			return false
 		}
 	}
+}
+
+// otherwise reports whether access that one scope withdrew (the device's, or its fleet's) is still given by the other.
+func (r *remote) otherwise(ctx context.Context, dev document.Device) bool {
+	if dev.Fleet == "" {
+		return false
+	}
+	b, err := r.chain.Best(ctx)
+	if err != nil {
+		return false
+	}
+	ok, err := r.grantedAt(ctx, b, dev)
+	return err == nil && ok
 }
 
 // ask reads the device's document and whether access is granted. While no endpoint of the chain answers, what it said last holds:
