@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"testing"
 
 	"iod/index"
@@ -31,7 +32,7 @@ func FuzzQuery(f *testing.F) {
 				t.Fatalf("%q reads as %+v", raw, q)
 			}
 			if q.After != nil {
-				if m, err := parseMark(formatMark(*q.After)); err != nil || *m != *q.After {
+				if m, err := parseMark(formatMark(*q.After, q.Order), q.Order); err != nil || !reflect.DeepEqual(m, q.After) {
 					t.Fatalf("mark %+v reads as %+v, %v", q.After, m, err)
 				}
 			}

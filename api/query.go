@@ -102,7 +102,7 @@ func parseQuery(v url.Values) (index.Query, error) {
 	if err != nil {
 		return index.Query{}, err
 	}
-	q := index.Query{Text: v.Get("q"), DataType: v.Get("data_type"), Kind: v.Get("kind"), Unit: v.Get("unit")}
+	q := index.Query{Text: v.Get("q"), DataTypes: given(v, "data_type"), Kinds: given(v, "kind"), Units: given(v, "unit")}
 	for name, read := range map[string]func(string) error{
 		"min_price": func(s string) (err error) { q.MinPrice, err = parsePrice(s); return },
 		"max_price": func(s string) (err error) { q.MaxPrice, err = parsePrice(s); return },
@@ -110,7 +110,7 @@ func parseQuery(v url.Values) (index.Query, error) {
 		"verified":  func(s string) (err error) { q.State, err = parseState(s); return },
 		"near":      func(s string) (err error) { q.Near, err = parseNear(s, v.Get("within")); return },
 		"limit":     func(s string) (err error) { q.Limit, err = parseLimit(s); return },
-		"after":     func(s string) (err error) { q.After, err = parseMark(s); return },
+		"after":     func(s string) (err error) { q.After, err = parseMark(s, q.Order); return },
 		"document":  func(s string) (err error) { q.Raw, err = strconv.ParseBool(s); return },
 	} {
 		if !v.Has(name) {
@@ -127,6 +127,11 @@ func parseQuery(v url.Values) (index.Query, error) {
 		return index.Query{}, wrong("within", "needs near=lat,lon")
 	}
 	return q, nil
+}
+
+// given are the values of a parameter that are not empty.
+func given(v url.Values, name string) []string {
+	return slices.DeleteFunc(slices.Clone(v[name]), func(s string) bool { return s == "" })
 }
 
 func parsePrice(s string) (*index.Price, error) {
@@ -182,18 +187,38 @@ func parseLimit(s string) (int, error) {
 	return n, nil
 }
 
-// A mark is written as base64url of 8 bytes of Unix milliseconds, big-endian, and the 32 bytes of the account.
-const markSize = 8 + len(key.AccountID{})
+// A mark is written as base64url of 8 bytes of rank, big-endian, and behind them, in orders by price, 16 bytes of price (none when there is
+// no price) or, by distance, the 8 bytes of the float64.
+const rankSize = 8
 
-func formatMark(m index.Mark) string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(m.UpdatedMilli))
-	return base64.RawURLEncoding.EncodeToString(append(b, m.Account[:]...))
+func formatMark(m index.Mark, o index.Order) string {
+	b := binary.BigEndian.AppendUint64(nil, uint64(m.Rank))
+	switch {
+	case o == index.Nearest:
+		b = binary.BigEndian.AppendUint64(b, math.Float64bits(m.Km))
+	case m.Price != nil:
+		b = append(b, m.Price[:]...)
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func parseMark(s string) (*index.Mark, error) {
+func parseMark(s string, o index.Order) (*index.Mark, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != markSize {
+	if err != nil || len(b) < rankSize {
 		return nil, fmt.Errorf("%q is not the next of a page", s)
 	}
-	return &index.Mark{UpdatedMilli: int64(binary.BigEndian.Uint64(b)), Account: key.AccountID(b[8:])}, nil
+	m := &index.Mark{Rank: index.Rank(binary.BigEndian.Uint64(b))}
+	rest := b[rankSize:]
+	byPrice := o == index.Cheapest || o == index.Dearest
+	switch {
+	case o == index.Nearest && len(rest) == 8:
+		m.Km = math.Float64frombits(binary.BigEndian.Uint64(rest))
+	case byPrice && len(rest) == len(index.Price{}):
+		p := index.Price(rest)
+		m.Price = &p
+	case o != index.Nearest && len(rest) == 0:
+	default:
+		return nil, fmt.Errorf("%q is not the next of a page of this search", s)
+	}
+	return m, nil
 }

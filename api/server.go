@@ -161,6 +161,10 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &problem):
 	case errors.As(err, &param):
 		problem = &Problem{Status: http.StatusBadRequest, Detail: param.detail, Parameter: param.name}
+	case errors.Is(err, index.ErrTooBroad):
+		problem = &Problem{Status: http.StatusUnprocessableEntity, Detail: index.ErrTooBroad.Error()}
+	case errors.Is(err, index.ErrQuery):
+		problem = &Problem{Status: http.StatusBadRequest, Detail: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		problem = &Problem{Status: http.StatusServiceUnavailable, Detail: "the search takes too long; narrow it"}
 	case r.Context().Err() != nil:
@@ -239,19 +243,16 @@ func (s *server) devices(w http.ResponseWriter, r *http.Request) error {
 	if fresh, err := s.fresh(w, r); fresh || err != nil {
 		return err
 	}
-	if q.Limit == 0 {
-		q.Limit = index.DefaultLimit
-	}
 	found, err := s.reader.Search(r.Context(), q)
 	if err != nil {
 		return err
 	}
-	page := Page{Devices: make([]Device, len(found))}
-	for i, l := range found {
-		page.Devices[i] = deviceOf(l)
+	page := Page{Devices: make([]Device, len(found.Found))}
+	for i, f := range found.Found {
+		page.Devices[i] = deviceOf(f.Listing)
 	}
-	if len(found) == q.Limit {
-		page.Next = formatMark(index.MarkOf(found[len(found)-1]))
+	if found.Next != nil {
+		page.Next = formatMark(*found.Next, q.Order)
 	}
 	return answer(w, r, page)
 }
@@ -276,7 +277,7 @@ func (s *server) device(w http.ResponseWriter, r *http.Request) error {
 	if l == nil {
 		return &Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("no device %s is known", a.DID())}
 	}
-	history, err := s.reader.History(r.Context(), a, historyLines)
+	history, err := s.reader.History(r.Context(), a, 0, historyLines)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@
 package index
 
 import (
+	"strings"
 	"time"
 
 	"iod/chain"
@@ -81,6 +82,7 @@ const Never = ^uint32(0)
 
 // Listing is what the index believes of a device.
 type Listing struct {
+	Rank    Rank // given by the store, which ignores it in what it is to put
 	Account key.AccountID
 	Device  document.Device
 	State   document.State // Verified or Unverified
@@ -145,6 +147,24 @@ func (l *Listing) Offers() []Offer {
 	return offers
 }
 
+// Words is what a text search looks through: all that the document says, and the addresses of the device and its owner.
+func (l *Listing) Words() string {
+	d := &l.Device
+	said := []string{d.DataType, d.Location, l.Account.String()}
+	if owner := l.Owner(); owner != nil && *owner != l.Account {
+		said = append(said, owner.String())
+	}
+	said = append(said, d.Topics...)
+	for _, s := range d.Streams {
+		said = append(said, s.Name, s.Kind, s.DataType, s.Unit, s.Description)
+		said = append(said, s.Topics...)
+	}
+	for _, a := range d.Additional {
+		said = append(said, a.Type, a.Data)
+	}
+	return strings.Join(said, "\n")
+}
+
 // Action is what an event meant for a listing.
 type Action string
 
@@ -160,6 +180,7 @@ const (
 
 // Entry is one line of a listing's history.
 type Entry struct {
+	ID       int64 // given by the store, ascending over the history of all accounts
 	Account  key.AccountID
 	At       Point
 	Who      *key.AccountID // nil: the chain itself (expiry), or unknown (state)

@@ -3,9 +3,9 @@ package index
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
-	"iod/document"
 	"iod/key"
 )
 
@@ -54,6 +54,7 @@ type State struct {
 	Cursor    *Cursor // nil: the state is being read
 	Head      uint32  // the newest finalised block known when the cursor last moved
 	Committed time.Time
+	Change    int64 // ID of the newest line of history; 0: there is none
 	Live      uint64
 	Verified  uint64 // of Live
 	Ended     uint64
@@ -68,67 +69,23 @@ type Reader interface {
 	Anchor(ctx context.Context, max uint32) (Cursor, bool, error)
 	// Get returns an account's listing, live or ended; nil when there has never been one.
 	Get(ctx context.Context, a key.AccountID) (*Listing, error)
-	// Search returns live listings, the last updated first.
-	Search(ctx context.Context, q Query) ([]*Listing, error)
-	// Legacy is Search in the form of the existing marketplace.
+	// Listings returns the listings of accounts, live or ended, in the order asked for; those that have never been are left out.
+	Listings(ctx context.Context, accounts []key.AccountID, raw bool) ([]*Listing, error)
+	// Search returns live listings. A query that makes no sense is ErrQuery, one that takes too long ErrTooBroad.
+	Search(ctx context.Context, q Query) (Page, error)
+	// Legacy is Search in the form of the existing marketplace, the last updated first.
 	Legacy(ctx context.Context, q LegacyQuery) ([]*Listing, error)
-	// History returns an account's history, newest first, at most limit lines, without Raw.
-	History(ctx context.Context, a key.AccountID, limit int) ([]Entry, error)
+	// History returns an account's history, newest first, with an ID below before (0: from the newest), at most limit lines, without Raw.
+	History(ctx context.Context, a key.AccountID, before int64, limit int) ([]Entry, error)
+	// Changes returns the history of all accounts, oldest first, with an ID above after, at most limit lines, without Raw.
+	Changes(ctx context.Context, after int64, limit int) ([]Entry, error)
+	// Matching returns the live listings whose words match a text as in Query.Text, at most that many, in no order. all is false when
+	// there are more.
+	Matching(ctx context.Context, text string, most int) (ranks []Rank, all bool, err error)
+	// Columns yields every live listing with a rank above after, in order of rank, as of one committed state. An error is yielded last.
+	Columns(ctx context.Context, after Rank) iter.Seq2[Row, error]
+	// Rows returns the same of some accounts; ended listings come with Live false, and those that have never been are left out.
+	Rows(ctx context.Context, accounts []key.AccountID) ([]Row, error)
 	// Asides returns what is set aside, newest first, with an ID below before (0: from the newest).
 	Asides(ctx context.Context, before int64, limit int) ([]Aside, error)
-}
-
-// Query is a search. Zero fields don't narrow it.
-type Query struct {
-	Text               string // each word must begin a word of what the document says
-	DataType           string // of an offer, exactly
-	Kind               string
-	Unit               string
-	MinPrice, MaxPrice *Price // of an offer; those without a price don't match
-	Owner              *key.AccountID
-	State              document.State // Verified or Unverified
-	Near               *Near
-	After              *Mark // the page after this listing
-	Limit              int   // at most MaxLimit; 0: DefaultLimit
-	Raw                bool  // answer with Listing.Raw
-}
-
-// Near narrows a search to a circle on the globe.
-type Near struct{ Lat, Lon, Km float64 }
-
-// Mark is a listing's place in the order of Search.
-type Mark struct {
-	UpdatedMilli int64
-	Account      key.AccountID
-}
-
-// MarkOf returns the place of a listing.
-func MarkOf(l *Listing) Mark {
-	m := Mark{Account: l.Account}
-	if !l.Updated.Time.IsZero() {
-		m.UpdatedMilli = l.Updated.Time.UnixMilli()
-	}
-	return m
-}
-
-// The sizes of a page.
-const (
-	DefaultLimit = 50
-	MaxLimit     = 500
-)
-
-// LegacyQuery is a search in the form of the existing marketplace. With an Account all else is ignored.
-type LegacyQuery struct {
-	Account *key.AccountID
-	Filters []LegacyFilter
-	Limit   int
-	Offset  int
-}
-
-// LegacyFilter compares a field of the document.
-type LegacyFilter struct {
-	Field string // data_type, location, price_access, price_pin
-	Op    string // =, <, >
-	Text  string // for data_type and location, compared bytewise
-	Price Price  // for prices
 }

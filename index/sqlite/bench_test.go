@@ -130,15 +130,15 @@ func BenchmarkSearch(b *testing.B) {
 		q    index.Query
 	}{
 		{"newest", index.Query{}},
-		{"type", index.Query{DataType: "noise"}},
-		{"rare-type", index.Query{DataType: "rare-77"}},
-		{"type-unit-price", index.Query{DataType: "noise", Unit: "u3", MaxPrice: ten}},
+		{"type", index.Query{DataTypes: []string{"noise"}}},
+		{"rare-type", index.Query{DataTypes: []string{"rare-77"}}},
+		{"type-unit-price", index.Query{DataTypes: []string{"noise"}, Units: []string{"u3"}, MaxPrice: ten}},
 		{"price", index.Query{MinPrice: ten, MaxPrice: eleven}},
 		{"price-wide", index.Query{MinPrice: ten}},
 		{"word-of-all", index.Query{Text: "station"}},
 		{"words", index.Query{Text: "station 4711 roof"}},
 		{"near", index.Query{Near: &index.Near{Lat: 52.5, Lon: 13.4, Km: 50}}},
-		{"near-type", index.Query{DataType: "noise", Near: &index.Near{Lat: 52.5, Lon: 13.4, Km: 500}}},
+		{"near-type", index.Query{DataTypes: []string{"noise"}, Near: &index.Near{Lat: 52.5, Lon: 13.4, Km: 500}}},
 	} {
 		b.Run(x.name, func(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"iod/document"
@@ -81,24 +80,6 @@ func decodeBody(text string, d *document.Device) error {
 		d.Additional = append(d.Additional, document.Additional{Type: a[0], Data: a[1]})
 	}
 	return nil
-}
-
-// words is what a text search looks through.
-func words(l *index.Listing) string {
-	d := &l.Device
-	said := []string{d.DataType, d.Location, l.Account.String()}
-	if owner := l.Owner(); owner != nil && *owner != l.Account {
-		said = append(said, owner.String())
-	}
-	said = append(said, d.Topics...)
-	for _, s := range d.Streams {
-		said = append(said, s.Name, s.Kind, s.DataType, s.Unit, s.Description)
-		said = append(said, s.Topics...)
-	}
-	for _, a := range d.Additional {
-		said = append(said, a.Type, a.Data)
-	}
-	return strings.Join(said, "\n")
 }
 
 // point is index.Point as JSON.

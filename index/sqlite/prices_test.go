@@ -23,7 +23,6 @@ func TestManyMatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 250
-	s.few = 100
 	r := rand.New(rand.NewPCG(1, 2))
 	var all []*index.Listing
 	for i := range n {
@@ -75,7 +74,8 @@ func TestManyMatches(t *testing.T) {
 		want := slices.DeleteFunc(slices.Clone(all), func(l *index.Listing) bool { return !x.want(l) })
 		for got := 0; ; {
 			x.q.Limit = 60
-			found, err := s.Search(t.Context(), x.q)
+			page, err := s.Search(t.Context(), x.q)
+			found := page.Found
 			if err != nil {
 				t.Fatalf("%s: %v", x.name, err)
 			}
@@ -90,8 +90,9 @@ func TestManyMatches(t *testing.T) {
 				}
 				break
 			}
-			m := index.MarkOf(found[len(found)-1])
-			x.q.After = &m
+			if x.q.After = page.Next; page.Next == nil {
+				t.Fatalf("%s: the answer ends after %d", x.name, got)
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"iod/document"
@@ -13,7 +14,7 @@ import (
 )
 
 // columns are what scan reads of a listing l.
-const columns = `l.account, l.status, l.state, l.reason, l.vouched, l.floor, l.sequence, l.data_type, l.location, l.body,
+const columns = `l.rank, l.account, l.status, l.state, l.reason, l.vouched, l.floor, l.sequence, l.data_type, l.location, l.body,
 	l.signer, l.expires, l.own_validity, l.ended_block, l.presence, l.presence_who, l.presence_at, l.first_at, l.updated_at`
 
 // scan reads a row of columns, and what follows them into more.
@@ -25,7 +26,7 @@ func scan(row interface{ Scan(...any) error }, more ...any) (*index.Listing, err
 		text, presence, first, updated string
 	)
 	d := &l.Device
-	err := row.Scan(append([]any{&account, &l.Status, &l.State, &l.Reason, &l.Vouched, &floor, &sequence, &d.DataType, &d.Location, &text,
+	err := row.Scan(append([]any{&l.Rank, &account, &l.Status, &l.State, &l.Reason, &l.Vouched, &floor, &sequence, &d.DataType, &d.Location, &text,
 		&signer, &l.Expires, &l.ByOwn, &l.EndedBlock, &l.Presence, &who, &presence, &first, &updated}, more...)...)
 	if err != nil {
 		return nil, err
@@ -81,6 +82,25 @@ func (s *Store) Get(ctx context.Context, a key.AccountID) (*index.Listing, error
 	return l, nil
 }
 
+// Listings returns the listings of accounts in the order asked for.
+func (s *Store) Listings(ctx context.Context, accounts []key.AccountID, raw bool) ([]*index.Listing, error) {
+	var all []*index.Listing
+	for _, a := range accounts {
+		l, err := s.Get(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		if l == nil {
+			continue
+		}
+		if !raw {
+			l.Raw = nil
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
 // State tells how far the store has come.
 func (s *Store) State(ctx context.Context) (index.State, error) {
 	var st index.State
@@ -113,6 +133,9 @@ func (s *Store) State(ctx context.Context) (index.State, error) {
 			return st, fmt.Errorf("read the state of the index: count of %s: %w", what, err)
 		}
 	}
+	if err := t.QueryRowContext(ctx, "SELECT ifnull(max(id), 0) FROM history").Scan(&st.Change); err != nil {
+		return st, fmt.Errorf("read the state of the index: newest change: %w", err)
+	}
 	return st, nil
 }
 
@@ -136,22 +159,41 @@ func (s *Store) Anchor(ctx context.Context, limit uint32) (index.Cursor, bool, e
 }
 
 // History returns an account's history, newest first.
-func (s *Store) History(ctx context.Context, a key.AccountID, limit int) ([]index.Entry, error) {
-	rows, err := s.read.QueryContext(ctx,
-		"SELECT action, who, state, sequence, at FROM history WHERE account = ? ORDER BY id DESC LIMIT ?", a[:], page(limit))
+func (s *Store) History(ctx context.Context, a key.AccountID, before int64, limit int) ([]index.Entry, error) {
+	all, err := s.entries(ctx, "WHERE account = ? AND id < ? ORDER BY id DESC LIMIT ?", a[:], below(before), page(limit))
 	if err != nil {
 		return nil, fmt.Errorf("read history of %v: %w", a, err)
 	}
-	return collect(rows, "history", func(rows *sql.Rows) (index.Entry, error) {
-		e := index.Entry{Account: a}
-		var who []byte
+	return all, nil
+}
+
+// Changes returns the history of all accounts, oldest first.
+func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]index.Entry, error) {
+	all, err := s.entries(ctx, "WHERE id > ? ORDER BY id LIMIT ?", after, page(limit))
+	if err != nil {
+		return nil, fmt.Errorf("read changes after %d: %w", after, err)
+	}
+	return all, nil
+}
+
+func (s *Store) entries(ctx context.Context, which string, args ...any) ([]index.Entry, error) {
+	rows, err := s.query(ctx, "SELECT id, account, action, who, state, sequence, at FROM history "+which, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, "history", func(rows *sql.Rows) (e index.Entry, err error) {
+		var account, who []byte
 		var state, at string
 		var sequence int64
-		if err := rows.Scan(&e.Action, &who, &state, &sequence, &at); err != nil {
+		if err := rows.Scan(&e.ID, &account, &e.Action, &who, &state, &sequence, &at); err != nil {
 			return e, err
 		}
 		e.State, e.Sequence = document.State(state), uint64(sequence)
-		var err error
+		a, err := accountOf(account)
+		if err != nil {
+			return e, err
+		}
+		e.Account = *a
 		if e.Who, err = accountOf(who); err != nil {
 			return e, err
 		}
@@ -160,13 +202,18 @@ func (s *Store) History(ctx context.Context, a key.AccountID, limit int) ([]inde
 	})
 }
 
+// below is an ID that all to be read are below: 0 stands for the newest.
+func below(before int64) int64 {
+	if before <= 0 {
+		return math.MaxInt64
+	}
+	return before
+}
+
 // Asides returns what is set aside, newest first, with an ID below before (0: from the newest).
 func (s *Store) Asides(ctx context.Context, before int64, limit int) ([]index.Aside, error) {
-	if before <= 0 {
-		before = 1<<63 - 1
-	}
 	rows, err := s.read.QueryContext(ctx,
-		"SELECT id, account, who, reason, size, raw, at FROM set_aside WHERE id < ? ORDER BY id DESC LIMIT ?", before, page(limit))
+		"SELECT id, account, who, reason, size, raw, at FROM set_aside WHERE id < ? ORDER BY id DESC LIMIT ?", below(before), page(limit))
 	if err != nil {
 		return nil, fmt.Errorf("read what is set aside: %w", err)
 	}

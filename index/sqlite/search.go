@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -27,171 +25,173 @@ func (w *where) and(cond string, args ...any) {
 
 func (w *where) String() string { return strings.Join(w.conds, " AND ") }
 
-const order = " ORDER BY l.updated DESC, l.account DESC"
+// km is index.Distance from a place (latitude twice, longitude) to a listing.
+const km = `2 * 6371.0088 * asin(sqrt(min(1, pow(sin(radians(l.lat - ?) / 2), 2) +
+	cos(radians(?)) * cos(radians(l.lat)) * pow(sin(radians(l.lon - ?) / 2), 2))))`
 
-// Search returns live listings, the last updated first.
-//
-// A search by words, place or owner starts there and looks at the offers of what it finds. One for offers alone walks the
-// index of the most telling filter in the order of the answer, and takes of several matching offers of a listing the first. Only
-// the listings of the answer are read whole.
-func (s *Store) Search(ctx context.Context, q index.Query) ([]*index.Listing, error) {
-	var w where
+// Search returns live listings.
+func (s *Store) Search(ctx context.Context, q index.Query) (index.Page, error) {
+	if err := q.Check(); err != nil {
+		return index.Page{}, fmt.Errorf("search: %w", err)
+	}
 	words := match(q.Text)
 	if words == "" && strings.TrimSpace(q.Text) != "" {
-		return nil, nil // nothing but punctuation, which no word begins with
+		return index.Page{}, nil // nothing but punctuation, which no word begins with
 	}
-	from, by, err := s.start(ctx, &w, q, words)
+	x := asking{q: q}
+	found, err := s.found(ctx, x.text(words), x.args...)
 	if err != nil {
-		return nil, fmt.Errorf("search: %w", err)
+		return index.Page{}, fmt.Errorf("search: %w", err)
 	}
-	if o := offers(q); o.conds != nil && by == "l" {
-		w.and("EXISTS (SELECT 1 FROM offer o WHERE o.listing = l.id AND "+o.of("+o")+")", o.args...)
+	return x.page(found), nil
+}
+
+// asking is a search as it becomes SQL.
+type asking struct {
+	q    index.Query
+	args []any
+}
+
+func (x *asking) add(args ...any) { x.args = append(x.args, args...) }
+
+// text is a subselect that finds listings with the offer that matched, its price and the distance, around it the order and the page.
+func (x *asking) text(words string) string {
+	q, o := x.q, offers(x.q)
+	byPrice := " ORDER BY o.position"
+	switch q.Order {
+	case index.Cheapest:
+		byPrice = " ORDER BY o.price IS NULL, o.price, o.position"
+	case index.Dearest:
+		byPrice = " ORDER BY o.price IS NULL, o.price DESC, o.position"
 	}
+	o.and("o.listing = l.id")
+	one := "(SELECT %s FROM offer o WHERE " + o.String() + byPrice + " LIMIT 1)"
+	distance := "0.0"
+	x.add(o.args...)
+	x.add(o.args...)
+	if q.Near != nil {
+		distance = km
+		x.add(q.Near.Lat, q.Near.Lat, q.Near.Lon)
+	}
+	w := listingsOf(q, words)
+	x.add(w.args...)
+	inner := fmt.Sprintf("SELECT l.*, %s AS offer, %s AS price, %s AS km FROM listing l WHERE %s",
+		fmt.Sprintf(one, "o.position"), fmt.Sprintf(one, "o.price"), distance, w.String())
+	outer, order := x.order()
+	x.add(x.limit() + 1)
+	raw, join := "NULL", ""
+	if q.Raw {
+		raw, join = "d.raw", " JOIN document d ON d.id = l.document"
+	}
+	return fmt.Sprintf("SELECT %s, %s, l.offer, l.price, l.km FROM (%s) l%s WHERE l.offer IS NOT NULL%s ORDER BY %s LIMIT ?",
+		columns, raw, inner, join, outer, order)
+}
+
+// order is the order of the answer, and what it says of the page after a mark.
+func (x *asking) order() (after, order string) {
+	if n := x.q.Near; n != nil && n.Km > 0 {
+		after += " AND l.km <= ?"
+		x.add(n.Km)
+	}
+	m := x.q.After
+	switch x.q.Order {
+	case index.Cheapest, index.Dearest:
+		asc, newer := ">", "<"
+		if order = "l.price IS NULL, l.price, l.rank DESC"; x.q.Order == index.Dearest {
+			order, asc, newer = "l.price IS NULL, l.price DESC, CASE WHEN l.price IS NULL THEN -l.rank ELSE l.rank END", "<", ">"
+		}
+		switch {
+		case m != nil && m.Price == nil:
+			after += " AND l.price IS NULL AND l.rank < ?"
+			x.add(m.Rank)
+		case m != nil:
+			after += " AND (l.price IS NULL OR l.price " + asc + " ? OR l.price = ? AND l.rank " + newer + " ?)"
+			x.add(m.Price[:], m.Price[:], m.Rank)
+		}
+		return after, order
+	case index.Nearest:
+		if m != nil {
+			after += " AND (l.km > ? OR l.km = ? AND l.rank < ?)"
+			x.add(m.Km, m.Km, m.Rank)
+		}
+		return after, "l.km, l.rank DESC"
+	}
+	if m != nil {
+		after += " AND l.rank < ?"
+		x.add(m.Rank)
+	}
+	return after, "l.rank DESC"
+}
+
+func (x *asking) limit() int { return page(x.q.Limit) }
+
+// page makes an answer of one listing more than it has room for.
+func (x *asking) page(found []priced) index.Page {
+	var p index.Page
+	for _, f := range found[:min(len(found), x.limit())] {
+		p.Found = append(p.Found, f.Found)
+	}
+	if len(found) <= len(p.Found) {
+		return p
+	}
+	last := found[len(p.Found)-1]
+	p.Next = &index.Mark{Rank: last.Rank}
+	switch x.q.Order {
+	case index.Cheapest, index.Dearest:
+		p.Next.Price = last.price
+	case index.Nearest:
+		p.Next.Km = last.Km
+	}
+	return p
+}
+
+// listingsOf are the conditions that a listing itself must meet.
+func listingsOf(q index.Query, words string) (w where) {
 	w.and("l.status = 'live'")
+	if words != "" {
+		w.and("l.id IN (SELECT rowid FROM words WHERE words MATCH ?)", words)
+	}
 	if q.Owner != nil {
 		w.and("l.owner = ?", q.Owner[:])
 	}
 	if q.State != "" {
 		w.and("l.state = ?", string(q.State))
 	}
-	if q.Near != nil {
-		near(&w, *q.Near)
+	if !q.Since.IsZero() {
+		w.and("l.rank >= ?", index.FirstRank(q.Since))
 	}
-	if q.After != nil {
-		w.and(fmt.Sprintf("(%[1]s.updated, %[1]s.account) < (?, ?)", by), q.After.UpdatedMilli, q.After.Account[:])
-	}
-	found := fmt.Sprintf("SELECT l.id AS id, %[1]s.updated AS updated, %[1]s.account AS account FROM %[2]s WHERE %[3]s ORDER BY %[1]s.updated DESC, %[1]s.account DESC LIMIT ?",
-		by, from, w.String())
-	more, raw := "", ""
-	if q.Raw {
-		more, raw = " JOIN document d ON d.id = l.document", ", d.raw"
-	}
-	text := fmt.Sprintf("SELECT %s%s FROM (%s) x CROSS JOIN listing l ON l.id = x.id%s ORDER BY x.updated DESC, x.account DESC", columns, raw, found, more)
-	return s.listings(ctx, q.Raw, text, append(w.args, page(q.Limit))...)
-}
-
-// defaultFew is how many matches are rather sorted than looked for in the order of the answer.
-const defaultFew = 2000
-
-// start says which tables a search goes through, how, and which of them has the order of the answer: l the listings, o the offers, whose
-// conditions it then adds to w. SQLite would now and then rather walk all listings.
-func (s *Store) start(ctx context.Context, w *where, q index.Query, words string) (from, by string, err error) {
-	o := offers(q)
-	switch {
-	case words != "":
-		from, err = s.startWords(ctx, w, words)
-		return from, "l", err
-	case q.Near != nil:
-		return "listing l INDEXED BY listing_place", "l", nil
-	case q.Owner != nil:
-		return "listing l INDEXED BY listing_owner", "l", nil
-	case o.conds == nil:
-		return "listing l INDEXED BY listing_updated", "l", nil
-	}
-	walked, err := s.offerIndex(ctx, q)
-	w.and(o.of("o"), o.args...)
-	w.and("NOT EXISTS (SELECT 1 FROM offer p WHERE p.listing = o.listing AND p.position < o.position AND "+o.of("+p")+")", o.args...)
-	return "offer o INDEXED BY " + walked + " CROSS JOIN listing l ON l.id = o.listing", "o", err
-}
-
-// startWords takes the listings with rare words as they are, and walks all of them, the last updated first, for common words.
-func (s *Store) startWords(ctx context.Context, w *where, words string) (from string, err error) {
-	rows, err := s.query(ctx, "SELECT rowid FROM words WHERE words MATCH ? LIMIT ?", words, s.few+1)
-	if err != nil {
-		return "", err
-	}
-	ids, err := collect(rows, "words", func(rows *sql.Rows) (id int64, err error) { return id, rows.Scan(&id) })
-	if err != nil {
-		return "", err
-	}
-	if len(ids) > s.few {
-		w.and("l.id IN (SELECT rowid FROM words WHERE words MATCH ?)", words)
-		return "listing l INDEXED BY listing_updated", nil
-	}
-	list := []byte{'['}
-	for i, id := range ids {
-		if i > 0 {
-			list = append(list, ',')
+	if b := q.Box; b != nil {
+		w.and("l.lat BETWEEN ? AND ?", b.South, b.North)
+		if b.West <= b.East {
+			w.and("l.lon BETWEEN ? AND ?", b.West, b.East)
+		} else {
+			w.and("(l.lon >= ? OR l.lon <= ?)", b.West, b.East)
 		}
-		list = strconv.AppendInt(list, id, 10)
 	}
-	w.and("l.id IN (SELECT value FROM json_each(?))", string(append(list, ']')))
-	return "listing l NOT INDEXED", nil
+	if q.Near != nil {
+		w.and("l.lat IS NOT NULL")
+	}
+	return w
 }
 
-// offers are the conditions that one offer of a listing must meet, each of a column without its table.
+// offers are the conditions that one offer of a listing must meet.
 func offers(q index.Query) (o where) {
-	for _, f := range []struct{ cond, value string }{
-		{"data_type = ?", q.DataType}, {"kind = ?", q.Kind}, {"unit = ?", q.Unit},
-	} {
-		if f.value != "" {
-			o.and(f.cond, f.value)
+	for column, values := range map[string][]string{"o.data_type": q.DataTypes, "o.kind": q.Kinds, "o.unit": q.Units} {
+		if len(values) == 0 {
+			continue
+		}
+		o.and(column + " IN (?" + strings.Repeat(", ?", len(values)-1) + ")")
+		for _, v := range values {
+			o.args = append(o.args, v)
 		}
 	}
 	if q.MinPrice != nil {
-		o.and("price >= ?", q.MinPrice[:])
+		o.and("o.price >= ?", q.MinPrice[:])
 	}
 	if q.MaxPrice != nil {
-		o.and("price <= ?", q.MaxPrice[:])
+		o.and("o.price <= ?", q.MaxPrice[:])
 	}
 	return o
-}
-
-// of names the table of all conditions. A table with a + before it keeps SQLite from searching an index for them, where
-// the listing is known already.
-func (w *where) of(table string) string {
-	return table + "." + strings.Join(w.conds, " AND "+table+".")
-}
-
-// offerIndex names the index that a search for offers walks.
-func (s *Store) offerIndex(ctx context.Context, q index.Query) (string, error) {
-	switch {
-	case q.DataType != "":
-		return "offer_data_type", nil
-	case q.Unit != "":
-		return "offer_unit", nil
-	case q.MinPrice == nil && q.MaxPrice == nil:
-		return "offer_updated", nil
-	}
-	prices := offers(index.Query{MinPrice: q.MinPrice, MaxPrice: q.MaxPrice})
-	rows, err := s.query(ctx, "SELECT count(*) FROM (SELECT 1 FROM offer o INDEXED BY offer_price WHERE "+prices.of("o")+" LIMIT ?)", append(prices.args, s.few+1)...)
-	if err != nil {
-		return "", err
-	}
-	n, err := collect(rows, "prices", func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) })
-	if err != nil || len(n) != 1 || n[0] > s.few {
-		return "offer_updated", err
-	}
-	return "offer_price", nil
-}
-
-// earthKm is the mean radius of the earth.
-const earthKm = 6371.0088
-
-// near narrows to a circle: by a box that the index answers, then by the angle between the places.
-func near(w *where, n index.Near) {
-	reach := n.Km / earthKm * 180 / math.Pi // degrees of latitude
-	w.and("l.lat BETWEEN ? AND ?", n.Lat-reach, n.Lat+reach)
-	if widest := math.Abs(n.Lat) + reach; widest < 89 {
-		// a meridian touches the circle at this many degrees of longitude
-		side := math.Asin(math.Min(1, math.Sin(reach*math.Pi/180)/math.Cos(n.Lat*math.Pi/180))) * 180 / math.Pi
-		box(w, n.Lon-side, n.Lon+side)
-	}
-	w.and(`sin(radians(l.lat)) * sin(radians(?)) + cos(radians(l.lat)) * cos(radians(?)) * cos(radians(l.lon - ?)) >= ?`,
-		n.Lat, n.Lat, n.Lon, math.Cos(math.Min(n.Km/earthKm, math.Pi))-1e-15)
-}
-
-// box narrows to longitudes; past the date line it has two parts.
-func box(w *where, west, east float64) {
-	switch {
-	case east-west >= 360:
-	case west < -180:
-		w.and("(l.lon >= ? OR l.lon <= ?)", west+360, east)
-	case east > 180:
-		w.and("(l.lon >= ? OR l.lon <= ?)", west, east-360)
-	default:
-		w.and("l.lon BETWEEN ? AND ?", west, east)
-	}
 }
 
 // match is a text search in the language of FTS5: every word quoted and a prefix. Empty when there is no word.
@@ -202,6 +202,53 @@ func match(text string) string {
 		words[i] = `"` + w + `"*`
 	}
 	return strings.Join(words[:min(len(words), most)], " ")
+}
+
+// priced is a listing found with the price that gives it its place.
+type priced struct {
+	index.Found
+	price *index.Price
+}
+
+func (s *Store) found(ctx context.Context, text string, args ...any) ([]priced, error) {
+	rows, err := s.query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, "listings", func(rows *sql.Rows) (f priced, err error) {
+		var raw, price []byte
+		if f.Listing, err = scan(rows, &raw, &f.Offer, &price, &f.Km); err != nil {
+			return f, err
+		}
+		f.Raw = raw
+		f.price, err = priceOf(price)
+		return f, err
+	})
+}
+
+func priceOf(b []byte) (*index.Price, error) {
+	if b == nil {
+		return nil, nil
+	}
+	if len(b) != len(index.Price{}) {
+		return nil, fmt.Errorf("a price of %d bytes", len(b))
+	}
+	p := index.Price(b)
+	return &p, nil
+}
+
+// Matching returns the live listings whose words match.
+func (s *Store) Matching(ctx context.Context, text string, most int) (ranks []index.Rank, all bool, err error) {
+	words := match(text)
+	if words == "" {
+		return nil, true, nil
+	}
+	rows, err := s.query(ctx, "SELECT l.rank FROM words w JOIN listing l ON l.id = w.rowid WHERE words MATCH ? LIMIT ?", words, most+1)
+	if err != nil {
+		return nil, false, fmt.Errorf("search words: %w", err)
+	}
+	ranks, err = collect(rows, "words", func(rows *sql.Rows) (r index.Rank, err error) { return r, rows.Scan(&r) })
+	return ranks[:min(len(ranks), most)], len(ranks) <= most, err
 }
 
 var errFilter = errors.New("no such filter")
@@ -225,7 +272,7 @@ func (s *Store) Legacy(ctx context.Context, q index.LegacyQuery) ([]*index.Listi
 	w.and("l.status = 'live'")
 	if q.Account != nil {
 		w.and("l.account = ?", q.Account[:])
-		return s.listings(ctx, false, "SELECT "+columns+" FROM listing l WHERE "+w.String(), w.args...)
+		return s.listings(ctx, "SELECT "+columns+" FROM listing l WHERE "+w.String(), w.args...)
 	}
 	for _, f := range q.Filters {
 		field, known := legacyFields[f.Field]
@@ -242,25 +289,14 @@ func (s *Store) Legacy(ctx context.Context, q index.LegacyQuery) ([]*index.Listi
 	if q.Limit <= 0 {
 		return nil, nil
 	}
-	return s.listings(ctx, false, "SELECT "+columns+" FROM listing l WHERE "+w.String()+order+" LIMIT ? OFFSET ?",
+	return s.listings(ctx, "SELECT "+columns+" FROM listing l WHERE "+w.String()+" ORDER BY l.rank DESC LIMIT ? OFFSET ?",
 		append(w.args, min(q.Limit, index.MaxLimit), max(q.Offset, 0))...)
 }
 
-func (s *Store) listings(ctx context.Context, withRaw bool, q string, args ...any) ([]*index.Listing, error) {
+func (s *Store) listings(ctx context.Context, q string, args ...any) ([]*index.Listing, error) {
 	rows, err := s.query(ctx, q, args...)
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
-	return collect(rows, "listings", func(rows *sql.Rows) (*index.Listing, error) {
-		if !withRaw {
-			return scan(rows)
-		}
-		var raw []byte
-		l, err := scan(rows, &raw)
-		if err != nil {
-			return nil, err
-		}
-		l.Raw = raw
-		return l, nil
-	})
+	return collect(rows, "listings", func(rows *sql.Rows) (*index.Listing, error) { return scan(rows) })
 }

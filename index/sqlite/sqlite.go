@@ -40,7 +40,6 @@ type Store struct {
 	read  *sql.DB
 	stmts statements
 	asked asked
-	few   int // matches that are sorted rather than looked for
 	now   func() time.Time
 }
 
@@ -60,7 +59,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{few: defaultFew, now: time.Now}
+	s := &Store{now: time.Now}
 	if s.write, err = sql.Open("sqlite", dsn(abs, "_txlock=immediate", "_pragma=cache_size(-16384)")); err != nil {
 		return nil, err
 	}

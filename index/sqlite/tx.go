@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"golang.org/x/crypto/blake2b"
 
@@ -16,6 +18,7 @@ import (
 // statements are prepared once on the writing connection.
 type statements struct {
 	get, old, insert, update      *sql.Stmt
+	lastRank                      *sql.Stmt
 	dropOffers, offer             *sql.Stmt
 	dropWords, words              *sql.Stmt
 	findDocument, document        *sql.Stmt
@@ -26,14 +29,16 @@ type statements struct {
 
 const written = `account, status, state, reason, vouched, owner, floor, sequence, data_type, location, lat, lon,
 	price_access, price_pin, body, document, signer, expires, own_validity, ended_block, presence, presence_who,
-	presence_at, first_at, updated_at, updated`
+	presence_at, first_at, updated_at, updated, rank`
 
 func (s *statements) list() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
 		&s.get:    "SELECT " + columns + ", d.raw FROM listing l JOIN document d ON d.id = l.document WHERE l.account = ?",
-		&s.old:    "SELECT id, status, state FROM listing WHERE account = ?",
-		&s.insert: "INSERT INTO listing (" + written + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-		&s.update: "UPDATE listing SET (" + written + ") = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE id = ?",
+		&s.old:    "SELECT id, status, state, rank, updated_at FROM listing WHERE account = ?",
+		&s.insert: "INSERT INTO listing (" + written + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		&s.update: "UPDATE listing SET (" + written + ") = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE id = ?",
+
+		&s.lastRank: "SELECT max(rank) FROM listing WHERE rank BETWEEN ? AND ?",
 
 		&s.dropOffers: "DELETE FROM offer WHERE listing = ?",
 		&s.offer:      "INSERT INTO offer (listing, position, updated, account, kind, data_type, unit, price) VALUES (?,?,?,?,?,?,?,?)",
@@ -113,8 +118,17 @@ func (x *tx) put(ctx context.Context, l *index.Listing) error {
 		return err
 	}
 	var id int64
-	var status, state string
-	switch err := x.row(ctx, x.s.stmts.old, l.Account[:]).Scan(&id, &status, &state); {
+	var rank index.Rank
+	var status, state, updated string
+	err = x.row(ctx, x.s.stmts.old, l.Account[:]).Scan(&id, &status, &state, &rank, &updated)
+	if now := args[len(args)-2]; err == nil && updated != now || errors.Is(err, sql.ErrNoRows) {
+		var failed error
+		if rank, failed = x.rank(ctx, l.Updated.Time); failed != nil {
+			return failed
+		}
+	}
+	args = append(args, rank)
+	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		res, err := x.exec(ctx, x.s.stmts.insert, args...)
 		if err != nil {
@@ -134,6 +148,24 @@ func (x *tx) put(ctx context.Context, l *index.Listing) error {
 		}
 	}
 	return x.list(ctx, id, l)
+}
+
+// rank returns the next rank of the time.
+func (x *tx) rank(ctx context.Context, t time.Time) (index.Rank, error) {
+	for first, last := index.FirstRank(t), index.LastRank(t); ; first, last = last+1, last+(last-first)+1 {
+		var newest sql.NullInt64
+		if err := x.row(ctx, x.s.stmts.lastRank, first, last).Scan(&newest); err != nil {
+			return 0, fmt.Errorf("read ranks: %w", err)
+		}
+		switch {
+		case !newest.Valid:
+			return first, nil
+		case index.Rank(newest.Int64) < last:
+			return index.Rank(newest.Int64) + 1, nil
+		case last == math.MaxInt64:
+			return 0, errors.New("there are no ranks left")
+		}
+	}
 }
 
 // unlist takes back what list did for the listing as it was.
@@ -164,7 +196,7 @@ func (x *tx) list(ctx context.Context, id int64, l *index.Listing) error {
 			return err
 		}
 	}
-	if _, err := x.exec(ctx, x.s.stmts.words, id, words(l)); err != nil {
+	if _, err := x.exec(ctx, x.s.stmts.words, id, l.Words()); err != nil {
 		return err
 	}
 	return x.countLive(ctx, l.State, 1)

@@ -24,7 +24,7 @@ func makeWords(ctx context.Context, t *sql.Tx) error {
 		return fmt.Errorf("make words: %w", err)
 	}
 	defer insert.Close()
-	rows, err := t.QueryContext(ctx, "SELECT "+columns+", l.id FROM listing l WHERE l.status = 'live'")
+	rows, err := t.QueryContext(ctx, "SELECT "+columns+", l.id FROM (SELECT *, 0 AS rank FROM listing) l WHERE l.status = 'live'")
 	if err != nil {
 		return fmt.Errorf("make words: %w", err)
 	}
@@ -35,7 +35,7 @@ func makeWords(ctx context.Context, t *sql.Tx) error {
 		if err != nil {
 			return fmt.Errorf("make words: %w", err)
 		}
-		if _, err := insert.ExecContext(ctx, id, words(l)); err != nil {
+		if _, err := insert.ExecContext(ctx, id, l.Words()); err != nil {
 			return fmt.Errorf("make words of %v: %w", l.Account, err)
 		}
 	}

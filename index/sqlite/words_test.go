@@ -43,8 +43,8 @@ func TestMigrateWords(t *testing.T) {
 	defer s.Close()
 	put(3, index.Live)
 	for text, want := range map[string]int{"radia": 2, "radiation": 2, "radiations": 0} {
-		if found, err := s.Search(t.Context(), index.Query{Text: text}); err != nil || len(found) != want {
-			t.Errorf("%s: %d found, %v; want %d", text, len(found), err, want)
+		if page, err := s.Search(t.Context(), index.Query{Text: text}); err != nil || len(page.Found) != want {
+			t.Errorf("%s: %d found, %v; want %d", text, len(page.Found), err, want)
 		}
 	}
 	var schema string

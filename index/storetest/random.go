@@ -90,11 +90,11 @@ func Dump(t testing.TB, s index.Reader, accounts ...key.AccountID) string {
 	all := struct {
 		State    index.State
 		Accounts []account
-		Found    []*index.Listing
+		Found    []index.Found
 		Asides   []index.Aside
-	}{State: st, Found: must(s.Search(t.Context(), index.Query{Limit: index.MaxLimit, Raw: true}))(t)}
+	}{State: st, Found: must(s.Search(t.Context(), index.Query{Limit: index.MaxLimit, Raw: true}))(t).Found}
 	for _, a := range accounts {
-		x := account{Listing: must(s.Get(t.Context(), a))(t), History: must(s.History(t.Context(), a, index.MaxLimit))(t)}
+		x := account{Listing: must(s.Get(t.Context(), a))(t), History: must(s.History(t.Context(), a, 0, index.MaxLimit))(t)}
 		all.Accounts = append(all.Accounts, x)
 	}
 	for before := int64(0); ; {

@@ -212,7 +212,7 @@ func expiry(t *testing.T, s index.Store) {
 	if l := status(); l.Status != index.Expired || l.EndedBlock != 10 {
 		t.Fatalf("after block 26: %s since %d", l.Status, l.EndedBlock)
 	}
-	h := must(s.History(t.Context(), a, 10))(t)
+	h := must(s.History(t.Context(), a, 0, 10))(t)
 	var actions []index.Action
 	for _, e := range h {
 		actions = append(actions, e.Action)

@@ -20,12 +20,27 @@ func priceOf(t testing.TB, s string) *index.Price {
 }
 
 // firsts are the first bytes of the accounts found, in order.
-func firsts(found []*index.Listing) []byte {
+func firsts(found []index.Found) []byte {
 	out := []byte{}
 	for _, l := range found {
 		out = append(out, l.Account[0])
 	}
 	return out
+}
+
+// firstsOf is the same of listings.
+func firstsOf(listings []*index.Listing) []byte {
+	out := []byte{}
+	for _, l := range listings {
+		out = append(out, l.Account[0])
+	}
+	return out
+}
+
+// find is the first page of a search.
+func find(t testing.TB, s index.Reader, q index.Query) []index.Found {
+	t.Helper()
+	return must(s.Search(t.Context(), q))(t).Found
 }
 
 func search(t *testing.T, s index.Store) {
@@ -50,13 +65,13 @@ func search(t *testing.T, s index.Store) {
 		{index.Query{Limit: 2}, []byte{6, 5}},
 		{index.Query{State: document.Unverified}, []byte{1}},
 		{index.Query{State: document.Verified, Limit: 1}, []byte{6}},
-		{index.Query{DataType: "wind_speed"}, []byte{3, 2}},
-		{index.Query{DataType: "weather"}, []byte{6, 5, 4, 1}}, // of version 1, and of a stream without a type of its own
-		{index.Query{Kind: "mqtt"}, []byte{4, 3, 2}},
-		{index.Query{Unit: "m/s"}, []byte{2}},
-		{index.Query{DataType: "wind_speed", Unit: "m/s", Kind: "mqtt"}, []byte{2}},
-		{index.Query{DataType: "wind_speed", Kind: "rtsp"}, []byte{}}, // of two streams of one device
-		{index.Query{DataType: "wind_speed", MaxPrice: priceOf(t, "10")}, []byte{2}},
+		{index.Query{DataTypes: []string{"wind_speed"}}, []byte{3, 2}},
+		{index.Query{DataTypes: []string{"weather"}}, []byte{6, 5, 4, 1}}, // of version 1, and of a stream without a type of its own
+		{index.Query{Kinds: []string{"mqtt"}}, []byte{4, 3, 2}},
+		{index.Query{Units: []string{"m/s"}}, []byte{2}},
+		{index.Query{DataTypes: []string{"wind_speed"}, Units: []string{"m/s"}, Kinds: []string{"mqtt"}}, []byte{2}},
+		{index.Query{DataTypes: []string{"wind_speed"}, Kinds: []string{"rtsp"}}, []byte{}}, // of two streams of one device
+		{index.Query{DataTypes: []string{"wind_speed"}, MaxPrice: priceOf(t, "10")}, []byte{2}},
 		{index.Query{MinPrice: priceOf(t, "10.1")}, []byte{3, 2}},
 		{index.Query{MinPrice: priceOf(t, "10"), MaxPrice: priceOf(t, "10.5")}, []byte{4, 3, 1}},
 		{index.Query{MaxPrice: priceOf(t, "0")}, []byte{}},
@@ -74,7 +89,7 @@ func search(t *testing.T, s index.Store) {
 		{index.Query{Text: " "}, []byte{6, 5, 4, 3, 2, 1}},
 		{index.Query{Text: "wind", MaxPrice: priceOf(t, "5"), State: document.Verified}, []byte{2}},
 	} {
-		if got := firsts(must(s.Search(t.Context(), x.q))(t)); !slices.Equal(got, x.want) {
+		if got := firsts(find(t, s, x.q)); !slices.Equal(got, x.want) {
 			t.Errorf("%+v finds %v, want %v", x.q, got, x.want)
 		}
 	}
@@ -107,7 +122,7 @@ func near(t *testing.T, s index.Store) {
 		{index.Near{Lat: 1, Lon: 1, Km: 100}, []byte{}},
 		{index.Near{Lat: 1, Lon: 1, Km: 20040}, []byte{9, 8, 7, 6, 5, 4, 3, 2}},
 	} {
-		if got := firsts(must(s.Search(t.Context(), index.Query{Near: &x.near}))(t)); !slices.Equal(got, x.want) {
+		if got := firsts(find(t, s, index.Query{Near: &x.near})); !slices.Equal(got, x.want) {
 			t.Errorf("near %+v: %v, want %v", x.near, got, x.want)
 		}
 	}
@@ -123,18 +138,20 @@ func pages(t *testing.T, s index.Store) {
 		seen := map[byte]bool{}
 		q := index.Query{Limit: size}
 		for rounds := 0; ; rounds++ {
-			found := must(s.Search(t.Context(), q))(t)
-			for _, b := range firsts(found) {
+			page := must(s.Search(t.Context(), q))(t)
+			for _, b := range firsts(page.Found) {
 				if seen[b] {
 					t.Fatalf("pages of %d: %d is there twice", size, b)
 				}
 				seen[b] = true
 			}
-			if len(found) < size {
+			if page.Next == nil {
 				break
 			}
-			m := index.MarkOf(found[len(found)-1])
-			q.After = &m
+			if len(page.Found) != size {
+				t.Fatalf("pages of %d: one has %d and is not the last", size, len(page.Found))
+			}
+			q.After = page.Next
 			if rounds > all {
 				t.Fatalf("pages of %d don't end", size)
 			}
@@ -143,7 +160,7 @@ func pages(t *testing.T, s index.Store) {
 			t.Errorf("pages of %d show %d, want %d", size, len(seen), all)
 		}
 	}
-	if got := len(must(s.Search(t.Context(), index.Query{Limit: 100000}))(t)); got != all {
+	if got := len(find(t, s, index.Query{Limit: 100000})); got != all {
 		t.Errorf("%d found, want %d", got, all)
 	}
 }
@@ -176,7 +193,7 @@ func legacy(t *testing.T, s index.Store) {
 		{[]index.LegacyFilter{price("price_access", "=", "0")}, []byte{3}},
 		{[]index.LegacyFilter{price("price_pin", "=", "3.50")}, []byte{3}},
 	} {
-		got := firsts(must(s.Legacy(t.Context(), index.LegacyQuery{Filters: x.filters, Limit: 10}))(t))
+		got := firstsOf(must(s.Legacy(t.Context(), index.LegacyQuery{Filters: x.filters, Limit: 10}))(t))
 		if !slices.Equal(got, x.want) {
 			t.Errorf("%+v finds %v, want %v", x.filters, got, x.want)
 		}
@@ -185,16 +202,16 @@ func legacy(t *testing.T, s index.Store) {
 		limit, offset int
 		want          []byte
 	}{{0, 0, []byte{}}, {2, 0, []byte{3, 2}}, {2, 2, []byte{1}}, {2, 9, []byte{}}} {
-		if got := firsts(must(s.Legacy(t.Context(), index.LegacyQuery{Limit: x.limit, Offset: x.offset}))(t)); !slices.Equal(got, x.want) {
+		if got := firstsOf(must(s.Legacy(t.Context(), index.LegacyQuery{Limit: x.limit, Offset: x.offset}))(t)); !slices.Equal(got, x.want) {
 			t.Errorf("limit %d, offset %d: %v, want %v", x.limit, x.offset, got, x.want)
 		}
 	}
-	if got := firsts(must(s.Legacy(t.Context(), index.LegacyQuery{Account: &key.AccountID{2}}))(t)); !slices.Equal(got, []byte{2}) {
+	if got := firstsOf(must(s.Legacy(t.Context(), index.LegacyQuery{Account: &key.AccountID{2}}))(t)); !slices.Equal(got, []byte{2}) {
 		t.Errorf("by address: %v", got)
 	}
 	for _, f := range []index.LegacyFilter{text("account", "=", "x"), text("data_type", "OR 1=1 OR", "x"), text("", "", "")} {
 		if found, err := s.Legacy(t.Context(), index.LegacyQuery{Filters: []index.LegacyFilter{f}, Limit: 10}); err == nil {
-			t.Errorf("%+v finds %v", f, firsts(found))
+			t.Errorf("%+v finds %v", f, firstsOf(found))
 		}
 	}
 }
@@ -208,12 +225,12 @@ var Injections = []string{
 func injection(t *testing.T, s index.Store) {
 	begin(t, s, listing(1, nil))
 	for _, evil := range Injections {
-		for _, q := range []index.Query{{DataType: evil}, {Kind: evil}, {Unit: evil}, {State: document.State(evil)}, {Text: evil}, {Text: "weather " + evil}} {
-			found, err := s.Search(t.Context(), q)
+		for _, q := range []index.Query{{DataTypes: []string{evil}}, {Kinds: []string{evil}}, {Units: []string{evil}}, {State: document.State(evil)}, {Text: evil}, {Text: "weather " + evil}} {
+			page, err := s.Search(t.Context(), q)
 			if err != nil {
 				t.Errorf("%q: %v", evil, err)
 			}
-			if len(found) > 0 && q.Text == "" {
+			if found := page.Found; len(found) > 0 && q.Text == "" {
 				t.Errorf("%q finds %d", evil, len(found))
 			}
 		}
@@ -228,7 +245,7 @@ func injection(t *testing.T, s index.Store) {
 			l.Device.Streams = []document.Stream{{Name: evil, Kind: evil, DataType: evil, Unit: evil, Description: evil}}
 		})
 		put(t, s, l)
-		if found := must(s.Search(t.Context(), index.Query{DataType: evil}))(t); len(found) != 1 || found[0].Device.DataType != evil {
+		if found := find(t, s, index.Query{DataTypes: []string{evil}}); len(found) != 1 || found[0].Device.DataType != evil {
 			t.Errorf("%q is not kept: %v", evil, found)
 		}
 	}

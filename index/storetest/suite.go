@@ -115,7 +115,7 @@ func empty(t *testing.T, s index.Store) {
 	if l := must(s.Get(t.Context(), key.AccountID{1}))(t); l != nil {
 		t.Errorf("an empty store has %+v", l)
 	}
-	if all := must(s.Search(t.Context(), index.Query{}))(t); len(all) != 0 {
+	if all := find(t, s, index.Query{}); len(all) != 0 {
 		t.Errorf("an empty store finds %v", all)
 	}
 	if _, ok, err := s.Anchor(t.Context(), index.Never); ok || err != nil {
@@ -146,6 +146,7 @@ func roundTrip(t *testing.T, s index.Store) {
 	begin(t, s, full, state, gone)
 	for _, want := range []*index.Listing{full, state, gone} {
 		got := must(s.Get(t.Context(), want.Account))(t)
+		want.Rank = got.Rank
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got\n%+v, want\n%+v", got, want)
 		}
@@ -160,8 +161,8 @@ func roundTrip(t *testing.T, s index.Store) {
 			t.Error(err)
 		}
 	}
-	found := must(s.Search(t.Context(), index.Query{Raw: true, Owner: &owner}))(t)
-	if len(found) != 1 || !reflect.DeepEqual(found[0], full) {
+	found := find(t, s, index.Query{Raw: true, Owner: &owner})
+	if len(found) != 1 || !reflect.DeepEqual(found[0].Listing, full) {
 		t.Errorf("search gives %+v", found)
 	}
 	full.Device.Streams, full.Device.Topics, full.Raw = nil, nil, []byte("other")
@@ -197,7 +198,7 @@ func rollBack(t *testing.T, s index.Store) {
 	if l := must(s.Get(t.Context(), key.AccountID{2}))(t); l != nil {
 		t.Errorf("after rolling back: %+v", l)
 	}
-	if h := must(s.History(t.Context(), key.AccountID{1}, 10))(t); len(h) != 0 {
+	if h := must(s.History(t.Context(), key.AccountID{1}, 0, 10))(t); len(h) != 0 {
 		t.Errorf("after rolling back: %+v", h)
 	}
 }
@@ -272,14 +273,14 @@ func ended(t *testing.T, s index.Store) {
 			t.Errorf("counts %+v, want %d live, %d verified, %d ended", st, live, verified, ended)
 		}
 	}
-	queries := []index.Query{{}, {Text: "weather"}, {DataType: "x"}, {Kind: "mqtt"}, {State: document.Verified}, {Owner: &l.Account}}
+	queries := []index.Query{{}, {Text: "weather"}, {DataTypes: []string{"x"}}, {Kinds: []string{"mqtt"}}, {State: document.Verified}, {Owner: &l.Account}}
 	counts(2, 1, 0)
 	for _, status := range []index.Status{index.Removed, index.Expired, index.Removed} {
 		l.Status = status
 		put(t, s, l)
 		counts(1, 0, 1)
 		for _, q := range queries {
-			for _, found := range must(s.Search(t.Context(), q))(t) {
+			for _, found := range find(t, s, q) {
 				if found.Account == l.Account {
 					t.Errorf("%+v finds a listing that is %s", q, status)
 				}
@@ -293,7 +294,7 @@ func ended(t *testing.T, s index.Store) {
 	put(t, s, l)
 	counts(2, 1, 0)
 	for _, q := range queries {
-		if found := must(s.Search(t.Context(), q))(t); !slices.ContainsFunc(found, func(f *index.Listing) bool { return f.Account == l.Account }) {
+		if found := find(t, s, q); !slices.ContainsFunc(found, func(f index.Found) bool { return f.Account == l.Account }) {
 			t.Errorf("%+v does not find a listing that is back", q)
 		}
 	}
@@ -326,13 +327,29 @@ func history(t *testing.T, s index.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := must(s.History(t.Context(), a, 10))(t)
+	got := must(s.History(t.Context(), a, 0, 10))(t)
 	slices.Reverse(got)
+	for i := range got {
+		if i > 0 && got[i].ID <= got[i-1].ID {
+			t.Errorf("line %d has the ID %d after %d", i, got[i].ID, got[i-1].ID)
+		}
+		lines[i].ID = got[i].ID
+	}
 	if !reflect.DeepEqual(got, lines) {
 		t.Errorf("history\n%+v, want\n%+v", got, lines)
 	}
-	if got := must(s.History(t.Context(), a, 1))(t); len(got) != 1 || got[0].Action != index.ActionExpired {
+	if got := must(s.History(t.Context(), a, 0, 1))(t); len(got) != 1 || got[0].Action != index.ActionExpired {
 		t.Errorf("history of one line: %+v", got)
+	}
+	if got := must(s.History(t.Context(), a, lines[1].ID, 10))(t); len(got) != 1 || got[0].ID != lines[0].ID {
+		t.Errorf("history before the second line: %+v", got)
+	}
+	changes := must(s.Changes(t.Context(), lines[0].ID, 3))(t)
+	if len(changes) != 3 || changes[0].ID != lines[1].ID || changes[2].Account != who || changes[2].Action != index.RemovedOwn {
+		t.Errorf("changes after the first line: %+v", changes)
+	}
+	if st := must(s.State(t.Context()))(t); st.Change != changes[2].ID {
+		t.Errorf("the newest change is %d, want %d", st.Change, changes[2].ID)
 	}
 	asides := must(s.Asides(t.Context(), 0, 2))(t)
 	if len(asides) != 2 || asides[0].Reason != "reason 2" || asides[0].Size != 12 || asides[1].Reason != "reason 1" || *asides[0].Account != a || *asides[0].Who != who {
@@ -355,11 +372,11 @@ func reset(t *testing.T, s index.Store) {
 	if st.Live+st.Verified+st.Ended+st.SetAside != 0 || st.Cursor != nil || *st.Origin != genesis {
 		t.Errorf("after a reset: %+v", st)
 	}
-	if found := must(s.Search(t.Context(), index.Query{Text: "weather"}))(t); len(found) != 0 {
+	if found := find(t, s, index.Query{Text: "weather"}); len(found) != 0 {
 		t.Errorf("after a reset: %+v", found)
 	}
 	put(t, s, listing(1, nil))
-	if found := must(s.Search(t.Context(), index.Query{Text: "weather"}))(t); len(found) != 1 {
+	if found := find(t, s, index.Query{Text: "weather"}); len(found) != 1 {
 		t.Errorf("filled again: %+v", found)
 	}
 }
