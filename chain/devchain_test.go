@@ -355,3 +355,47 @@ func BenchmarkSubmit(b *testing.B) {
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tx/s")
 }
+
+// A few thousand calls are too many for one block, and not for the batches made of them.
+func TestBatches(t *testing.T) {
+	url, _ := devchaintest.Start(t, devchain.Options{BlockTime: 200 * time.Millisecond})
+	c := dialDev(t, url)
+	alice := dev(t, key.Sr25519, "//Alice")
+	calls := make([]metadata.Call, 3000)
+	for i := range calls {
+		var to key.AccountID
+		to[0], to[1], to[2] = 7, byte(i), byte(i>>8)
+		calls[i] = chain.Transfer(to, chain.NewPlanck(1e18))
+	}
+	parts, err := c.Batches(t.Context(), alice.Public(), calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(parts) < 2 {
+		t.Errorf("%d calls in %d batches: the test shows less than it should", len(calls), len(parts))
+	}
+	var sent []*chain.Tx
+	for _, p := range parts {
+		tx, err := c.Submit(t.Context(), alice, chain.BatchAll(p...), chain.TxOptions{})
+		if err != nil {
+			t.Fatalf("a batch of %d: %v", len(p), err)
+		}
+		sent = append(sent, tx)
+	}
+	for _, tx := range sent {
+		if _, err := tx.Finalised(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := c.Finalised(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := key.AccountID{7, byte(2999 & 255), 2999 >> 8}
+	if have, err := b.Balance(t.Context(), last); err != nil || have.Free.Cmp(chain.NewPlanck(1e18)) != 0 {
+		t.Errorf("the last one has %v, %v", have, err)
+	}
+	if parts, err := c.Batches(t.Context(), alice.Public(), nil); err != nil || parts != nil {
+		t.Errorf("no calls: %v, %v", parts, err)
+	}
+}

@@ -265,14 +265,29 @@ func (c *Client) send(ctx context.Context, t *Tx) error {
 // EstimateFee returns the fee of a call as the node computes it, before anything is signed for real. It is without a tip, and of
 // the best block: fees follow how full blocks are, by millionths from one block to the next.
 func (c *Client) EstimateFee(ctx context.Context, from key.Public, call metadata.Call) (Planck, error) {
-	sg, err := c.signing(ctx, false)
+	info, err := c.dispatchInfo(ctx, from, call)
 	if err != nil {
 		return Planck{}, err
+	}
+	return parseFee(info.raw)
+}
+
+// dispatchInfo is what a node computes of a call before anything is signed for real.
+type dispatchInfo struct {
+	raw    []byte // RuntimeDispatchInfo
+	length int    // of the extrinsic, bytes
+	meta   *metadata.Metadata
+}
+
+func (c *Client) dispatchInfo(ctx context.Context, from key.Public, call metadata.Call) (dispatchInfo, error) {
+	sg, err := c.signing(ctx, false)
+	if err != nil {
+		return dispatchInfo{}, err
 	}
 	o := sg.offline
 	enc, err := o.meta.EncodeCall(call)
 	if err != nil {
-		return Planck{}, fmt.Errorf("encode call %s.%s: %w", call.Pallet, call.Name, err)
+		return dispatchInfo{}, fmt.Errorf("encode call %s.%s: %w", call.Pallet, call.Name, err)
 	}
 	sig := make([]byte, 64, 65)
 	if from.Scheme() == key.Ecdsa {
@@ -280,24 +295,26 @@ func (c *Client) EstimateFee(ctx context.Context, from key.Public, call metadata
 	}
 	nonce, err := c.pickNonce(ctx, c.accounts.of(from.Account()), from.Account(), TxOptions{}, false)
 	if err != nil {
-		return Planck{}, fmt.Errorf("nonce of %s: %w", from.Account(), err)
+		return dispatchInfo{}, fmt.Errorf("nonce of %s: %w", from.Account(), err)
 	}
 	x, err := o.assemble(from, sig, enc, Params{Nonce: nonce, Era: Era{Period: defaultPeriod, Number: sg.number, Hash: sg.hash}})
 	if err != nil {
-		return Planck{}, err
+		return dispatchInfo{}, err
 	}
 	var out hexBytes
 	params := scale.AppendU32(append([]byte(nil), x...), uint32(len(x)))
 	if err := c.call(ctx, &out, "state_call", "TransactionPaymentApi_query_info", hexBytes(params)); err != nil {
-		return Planck{}, fmt.Errorf("estimate fee of %s.%s: %w", call.Pallet, call.Name, err)
+		return dispatchInfo{}, fmt.Errorf("estimate fee of %s.%s: %w", call.Pallet, call.Name, err)
 	}
-	return parseFee(out)
+	return dispatchInfo{out, len(x), o.meta}, nil
 }
 
-// parseFee reads RuntimeDispatchInfo: weight (u64, or two compact numbers), class (u8), fee (u128). The fee is what is last.
+// The size of RuntimeDispatchInfo, bytes: weight (u64, or two compact numbers), class (u8), fee (u128).
+const feeSize, leastInfo, mostInfo = 16, 16 + 1 + 2, 16 + 1 + 18
+
+// parseFee reads the fee, which is what is last.
 func parseFee(b []byte) (Planck, error) {
-	const feeSize, least, most = 16, 16 + 1 + 2, 16 + 1 + 18
-	if len(b) < least || len(b) > most {
+	if len(b) < leastInfo || len(b) > mostInfo {
 		return Planck{}, fmt.Errorf("%w: dispatch information of %d bytes", rpc.ErrProtocol, len(b))
 	}
 	return PlanckFromBig(scale.NewReader(b[len(b)-feeSize:]).Big(feeSize))
