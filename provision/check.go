@@ -45,7 +45,7 @@ var kinds = []string{"mqtt", "http", "rtsp", "tcp", "udp"}
 
 // checker collects the mistakes of a manifest that has the right keys.
 type checker struct {
-	at       positions
+	at       *layer
 	dir      string
 	problems []Problem
 	told     map[string]bool // paths that have a problem already
@@ -62,8 +62,11 @@ func (c *checker) complain(path, format string, args ...any) {
 		return
 	}
 	c.told[path] = true
-	where := c.at.find(path)
-	c.problems = append(c.problems, Problem{where.line, where.column, fmt.Sprintf(format, args...)})
+	file, where := c.at.find(path)
+	if file == c.at.file {
+		file = ""
+	}
+	c.problems = append(c.problems, Problem{file, where.line, where.column, fmt.Sprintf(format, args...)})
 }
 
 func (c *checker) manifest(f *manifestFile) *Manifest {

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -23,8 +21,9 @@ const manifestLimit = 1 << 20
 
 // Manifest is a device's configuration file, checked.
 type Manifest struct {
-	Path string // of the file, absolute; empty when it was not read from one
-	Dir  string // to which relative paths in it are relative
+	Path  string   // of the file, absolute; empty when it was not read from one
+	Files []string // that it was put together from, this one first: what it extends follows
+	Dir   string   // to which relative paths are relative, those in files that it extends too
 
 	RPC      []string
 	Key      string         // key file, absolute, or secret URI
@@ -78,6 +77,7 @@ type Program struct {
 
 // Problem is one mistake in a manifest.
 type Problem struct {
+	File         string // when it is in a file that the manifest extends
 	Line, Column int
 	Message      string
 }
@@ -92,13 +92,14 @@ type ManifestError struct {
 func (e *ManifestError) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		lines[i] = fmt.Sprintf("%s:%d:%d: %s", e.File, p.Line, p.Column, p.Message)
+		lines[i] = fmt.Sprintf("%s:%d:%d: %s", cmp.Or(p.File, e.File), p.Line, p.Column, p.Message)
 	}
 	return strings.Join(lines, "\n")
 }
 
 // manifestFile is the TOML as it stands.
 type manifestFile struct {
+	Extends string        `toml:"extends"` // read before: a file whose settings hold where this one says nothing
 	RPC     []string      `toml:"rpc"`
 	Key     string        `toml:"key"`
 	Owner   string        `toml:"owner"`
@@ -159,20 +160,15 @@ type programFile struct {
 
 // Load reads and checks a manifest file. Mistakes in it are a *ManifestError.
 func Load(path string) (*Manifest, error) {
-	f, err := os.Open(path)
+	b, err := readManifest(path)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, manifestLimit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read manifest %s: %w", path, err)
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", path, err)
 	}
-	m, err := parse(path, filepath.Dir(abs), b)
+	m, err := parse(path, abs, filepath.Dir(abs), b)
 	if err != nil {
 		return nil, err
 	}
@@ -180,21 +176,25 @@ func Load(path string) (*Manifest, error) {
 	return m, nil
 }
 
-// Parse checks a manifest's text; name stands in its errors, and relative paths are left relative to the working directory.
-func Parse(name string, b []byte) (*Manifest, error) { return parse(name, ".", b) }
+// Parse checks a manifest's text; name stands in its errors, and relative paths are left relative to the working directory. What it
+// extends is read.
+func Parse(name string, b []byte) (*Manifest, error) { return parse(name, name, ".", b) }
 
-func parse(name, dir string, b []byte) (*Manifest, error) {
-	if len(b) > manifestLimit {
-		return nil, &ManifestError{name, []Problem{{1, 1, fmt.Sprintf("the manifest is larger than %d bytes", manifestLimit)}}}
+func parse(name, path, dir string, b []byte) (*Manifest, error) {
+	l, err := read(name, path, b, nil)
+	if err != nil {
+		return nil, err
 	}
-	var tree map[string]any
-	if err := toml.Unmarshal(b, &tree); err != nil {
-		return nil, &ManifestError{name, []Problem{syntaxProblem(err)}}
-	}
-	c := &checker{at: locate(b), dir: dir, told: map[string]bool{}}
+	return l.manifest(dir)
+}
+
+// manifest checks the merged tree; relative paths in it are relative to dir.
+func (l *layer) manifest(dir string) (*Manifest, error) {
+	c := &checker{at: l, dir: dir, told: map[string]bool{}}
 	var f manifestFile
-	c.fill(reflect.ValueOf(&f).Elem(), tree, "")
+	c.fill(reflect.ValueOf(&f).Elem(), l.tree, "")
 	m := c.manifest(&f)
+	m.Files = l.files
 	if len(c.problems) == 0 {
 		if _, err := Desired(m, key.AccountID{}, key.NodeID{}, ""); err != nil {
 			c.complain("device", "%v", err)
@@ -202,16 +202,16 @@ func parse(name, dir string, b []byte) (*Manifest, error) {
 	}
 	if len(c.problems) > 0 {
 		slices.SortStableFunc(c.problems, func(a, b Problem) int {
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 		})
-		return nil, &ManifestError{name, c.problems}
+		return nil, &ManifestError{l.file, c.problems}
 	}
 	return m, nil
 }
 
 // syntaxProblem says where a text is not TOML.
 func syntaxProblem(err error) Problem {
-	p := Problem{1, 1, "not TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
+	p := Problem{Line: 1, Column: 1, Message: "not TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
 	var decode *toml.DecodeError
 	if errors.As(err, &decode) {
 		p.Line, p.Column = decode.Position()

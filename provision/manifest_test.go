@@ -98,7 +98,7 @@ func TestManifestOfTheDesign(t *testing.T) {
 	}
 	m.Owner, m.Relays = nil, nil
 	want := &Manifest{
-		Path: path, Dir: dir, RPC: []string{"wss://peaq.example", "wss://other.example"}, Key: filepath.Join(dir, "device.key"),
+		Path: path, Files: []string{path}, Dir: dir, RPC: []string{"wss://peaq.example", "wss://other.example"}, Key: filepath.Join(dir, "device.key"),
 		State: filepath.Join(dir, ".iod"), Lease: defaultLease, MaxHeals: defaultHeals,
 		Device: DeviceInfo{DataType: "weather", Location: "40.1949288,44.5517725", PricePin: "445.12222",
 			Additional: []Additional{{"microcontroller", `"stm32"`}}},
