@@ -1,0 +1,80 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+)
+
+// Leader chooses among the processes that share a store the one that writes it.
+type Leader interface {
+	// Campaign waits until this process is the one that writes, and remains so until ctx ends or lost is closed. From then on
+	// the store refuses what the process still tries to write (ErrOtherWriter). While the store cannot be reached it waits, too; it
+	// fails only when ctx has ended, or for what waiting does not mend.
+	Campaign(ctx context.Context) (lost <-chan struct{}, err error)
+}
+
+// Announcer tells of changes at once. Stores may be one.
+type Announcer interface {
+	// Announcements returns a channel that has a value whenever the store may have changed since the last one was taken, by this process
+	// or by another: several changes may be one value, and some may turn out to be none. It is never closed. It ends with ctx.
+	Announcements(ctx context.Context) (<-chan struct{}, error)
+}
+
+// Lead runs an index whenever this process is the one that writes, until ctx ends or the run fails otherwise than by losing the
+// store to another process. standby, when not nil, is told when the process begins to wait and when it begins to write.
+func Lead(ctx context.Context, l Leader, o Options, standby func(bool)) error {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	for first := true; ; first = false {
+		if standby != nil {
+			standby(true)
+		}
+		term, end := context.WithCancel(ctx)
+		err := lead(term, l, o, standby, first)
+		end()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !errors.Is(err, errDeposed) && !errors.Is(err, ErrOtherWriter):
+			return err
+		}
+		o.Rebuild = false // once is enough
+		o.Log.Warn("index does not write any more; another process may", "error", err)
+	}
+}
+
+var errDeposed = errors.New("another process may write the index now")
+
+// lead runs the index for one term of office.
+func lead(ctx context.Context, l Leader, o Options, standby func(bool), first bool) error {
+	lost, err := l.Campaign(ctx)
+	if err != nil {
+		return err
+	}
+	if standby != nil {
+		standby(false)
+	}
+	if !first {
+		o.Log.Info("index writes again")
+	}
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-lost:
+			stop(errDeposed)
+		case <-run.Done():
+		}
+	}()
+	err = Run(run, o)
+	if err == nil {
+		err = context.Cause(run)
+	}
+	stop(nil)
+	<-watched
+	return err
+}

@@ -1,0 +1,57 @@
+package index
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// The bounds of a text search.
+const (
+	// MaxTerms is how many words of Query.Text are looked for; further ones are passed over.
+	MaxTerms = 16
+	// maxTerm is after how many characters a word is cut, in documents and in searches alike.
+	maxTerm = 64
+)
+
+// Terms returns the words of a text as searches compare them, each once, in the order in which they come: what stands between
+// characters that are neither letters nor numbers, in lower case and without marks ("Ärmelkanal" is armelkanal). A listing
+// matches a text when each of the text's first MaxTerms terms begins one of the terms of Listing.Words.
+func Terms(text string) []string {
+	var terms []string
+	seen := map[string]bool{}
+	for _, w := range strings.FieldsFunc(plainText(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) }) {
+		if w = cut(w); !seen[w] {
+			seen[w] = true
+			terms = append(terms, w)
+		}
+	}
+	return terms
+}
+
+// plainText is text in lower case without marks; what is not UTF-8 becomes U+FFFD, which is no letter.
+func plainText(text string) string {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return strings.Map(func(r rune) rune {
+				if unicode.Is(unicode.Mn, r) {
+					return -1
+				}
+				return unicode.ToLower(r)
+			}, norm.NFD.String(strings.ToValidUTF8(text, "\uFFFD")))
+		}
+	}
+	return strings.ToLower(text)
+}
+
+func cut(w string) string {
+	n := 0
+	for i := range w {
+		if n++; n > maxTerm {
+			return w[:i]
+		}
+	}
+	return w
+}
