@@ -250,7 +250,7 @@ func TestEntriesMustAscend(t *testing.T) {
 			return map[string]string{"state_getKeysPaged": `"result":` + keys}[m]
 		})
 		n := 0
-		for _, err = range b.entries(within(t), []byte{1}) {
+		for _, err = range b.entries(within(t), []byte{1}, nil) {
 			n++
 		}
 		if !errors.Is(err, rpc.ErrProtocol) && !errors.As(err, new(*UnreachableError)) {

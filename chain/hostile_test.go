@@ -32,7 +32,7 @@ func TestHostileAnswers(t *testing.T) {
 	finalised := read(func(ctx context.Context, c *Client, _ *Block) error { _, err := c.Finalised(ctx); return err })
 	entries := read(func(ctx context.Context, _ *Client, b *Block) error {
 		n := 0
-		for _, err := range b.entries(ctx, []byte{1}) {
+		for _, err := range b.entries(ctx, []byte{1}, nil) {
 			if err != nil {
 				return err
 			}

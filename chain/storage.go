@@ -3,15 +3,19 @@ package chain
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"iod/chain/rpc"
 )
 
 const (
-	pageSize = 256     // keys asked for at once by Entries
-	maxKey   = 4 << 10 // bytes of a storage key
+	pageSize   = 512     // keys asked for at once by Entries; nodes give 1000 at most
+	pagesAhead = 2       // pages whose values are fetched while the one before is consumed
+	maxKey     = 4 << 10 // bytes of a storage key
 )
 
 // Storage reads and decodes one entry; nil when it is absent and has no default.
@@ -128,20 +132,20 @@ func (s *session) queryAt(ctx context.Context, at Hash, kvs []KeyValue) (whole b
 	return whole, nil
 }
 
-// Entries yields all entries of a map (below the given leading keys) in the order of their keys, page by page.
+// Entries yields all entries of a map (below the given leading keys) in the order of their keys. It reads ahead by a few pages.
 func (b *Block) Entries(ctx context.Context, pallet, item string, keys ...any) iter.Seq2[KeyValue, error] {
+	return b.EntriesAfter(ctx, nil, pallet, item, keys...)
+}
+
+// EntriesAfter is Entries from behind a whole storage key on: so what failed is continued. A nil after stands for the beginning.
+func (b *Block) EntriesAfter(ctx context.Context, after []byte, pallet, item string, keys ...any) iter.Seq2[KeyValue, error] {
 	return func(yield func(KeyValue, error) bool) {
-		m, err := b.Metadata(ctx)
+		prefix, err := b.prefix(ctx, pallet, item, keys...)
 		if err != nil {
 			yield(KeyValue{}, err)
 			return
 		}
-		prefix, err := m.StorageKey(pallet, item, keys...)
-		if err != nil {
-			yield(KeyValue{}, err)
-			return
-		}
-		for kv, err := range b.entries(ctx, prefix) {
+		for kv, err := range b.entries(ctx, prefix, after) {
 			if err != nil {
 				err = fmt.Errorf("entries of %s.%s: %w", pallet, item, err)
 			}
@@ -152,30 +156,106 @@ func (b *Block) Entries(ctx context.Context, pallet, item string, keys ...any) i
 	}
 }
 
-func (b *Block) entries(ctx context.Context, prefix []byte) iter.Seq2[KeyValue, error] {
+// Count tells about how many entries a map has whose first key is hashed, from its first page of keys: hashes lie evenly. What
+// fits into a page is counted exactly.
+func (b *Block) Count(ctx context.Context, pallet, item string) (uint64, error) {
+	prefix, err := b.prefix(ctx, pallet, item)
+	if err != nil {
+		return 0, err
+	}
+	keys, err := b.page(ctx, prefix, nil)
+	if err != nil {
+		return 0, fmt.Errorf("count entries of %s.%s: %w", pallet, item, err)
+	}
+	if len(keys) < pageSize {
+		return uint64(len(keys)), nil
+	}
+	var place [8]byte
+	copy(place[:], keys[len(keys)-1][len(prefix):])
+	part := (float64(binary.BigEndian.Uint64(place[:])) + 1) / (1 << 64)
+	return uint64(min(float64(len(keys))/part, 1<<40)), nil
+}
+
+func (b *Block) prefix(ctx context.Context, pallet, item string, keys ...any) ([]byte, error) {
+	m, err := b.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.StorageKey(pallet, item, keys...)
+}
+
+// page is some entries on their way: kvs and err are set before ready is closed.
+type page struct {
+	kvs   []KeyValue
+	err   error
+	ready chan struct{}
+}
+
+func (b *Block) entries(ctx context.Context, prefix, last []byte) iter.Seq2[KeyValue, error] {
 	return func(yield func(KeyValue, error) bool) {
-		for last := []byte(nil); ; {
-			keys, err := b.page(ctx, prefix, last)
-			if err != nil {
-				yield(KeyValue{}, err)
+		ctx, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		pages := make(chan *page, pagesAhead)
+		wg.Go(func() { b.turn(ctx, prefix, last, pages, &wg) })
+		for p := range pages {
+			<-p.ready
+			if p.err != nil {
+				yield(KeyValue{}, p.err)
 				return
 			}
-			kvs, err := b.Raw(ctx, keys...)
-			if err != nil {
-				yield(KeyValue{}, err)
-				return
-			}
-			for _, kv := range kvs {
+			for _, kv := range p.kvs {
 				if !yield(kv, nil) {
 					return
 				}
 			}
-			if len(keys) < pageSize {
-				return
-			}
-			last = keys[len(keys)-1]
+		}
+		if err := ctx.Err(); err != nil {
+			yield(KeyValue{}, context.Cause(ctx))
 		}
 	}
+}
+
+// turn asks for keys page by page and has the values of each fetched meanwhile.
+func (b *Block) turn(ctx context.Context, prefix, last []byte, pages chan<- *page, wg *sync.WaitGroup) {
+	defer close(pages)
+	for {
+		keys, err := b.page(ctx, prefix, last)
+		p := &page{err: err, ready: make(chan struct{})}
+		select {
+		case pages <- p:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil || len(keys) == 0 {
+			close(p.ready)
+			return
+		}
+		wg.Go(func() {
+			defer close(p.ready)
+			p.kvs, p.err = b.values(ctx, keys)
+		})
+		if len(keys) < pageSize {
+			return
+		}
+		last = keys[len(keys)-1]
+	}
+}
+
+// values is Raw in as many parts as the node's answers need to stay within their limit.
+func (b *Block) values(ctx context.Context, keys [][]byte) ([]KeyValue, error) {
+	kvs, err := b.Raw(ctx, keys...)
+	if !errors.Is(err, rpc.ErrTooLarge) || len(keys) == 1 {
+		return kvs, err
+	}
+	half := len(keys) / 2
+	first, err := b.values(ctx, keys[:half])
+	if err != nil {
+		return nil, err
+	}
+	second, err := b.values(ctx, keys[half:])
+	return append(first, second...), err
 }
 
 // page returns the next keys below prefix after last. They must ascend, or a node could keep us busy for ever.

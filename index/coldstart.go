@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"iod/chain"
 	"iod/document"
 	"iod/key"
 	"iod/metadata"
 	"iod/pallet/did"
+	"iod/pallet/rbac"
 )
 
 // owners is what OwnerStore tells of one DID: its entries (who, …) → DID account are the accounts that may write to it.
@@ -21,33 +23,143 @@ type owners struct {
 
 // State reads the registry in two passes. AttributeStore is keyed by a hash of account and name, so the account of an entry
 // is found among the DID accounts that OwnerStore names: whoever ever added an attribute to a DID is in there; a runtime
-// without it leaves the documents to name their account. The first pass holds about 100 bytes of memory for each DID.
-func (s chainSource) State(ctx context.Context, at Cursor, total func(uint64)) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
+// without it leaves the documents to name their account. The first pass holds about 100 bytes of memory for each DID. RBAC follows.
+func (s chainSource) State(ctx context.Context, at Cursor, total func(uint64)) iter.Seq2[Part, error] {
+	return func(yield func(Part, error) bool) {
 		b, err := s.c.BlockAt(ctx, at.Hash)
 		if err != nil {
-			yield(Event{}, fmt.Errorf("open the state at block %d: %w", at.Number, err))
+			yield(Part{}, fmt.Errorf("open the state at block %d: %w", at.Number, err))
 			return
 		}
 		m, err := b.Metadata(ctx)
 		if err != nil {
-			yield(Event{}, fmt.Errorf("open the state at block %d: %w", at.Number, err))
+			yield(Part{}, fmt.Errorf("open the state at block %d: %w", at.Number, err))
 			return
 		}
-		r := registry{m: m}
-		if err := r.readOwners(ctx, b); err != nil {
-			yield(Event{}, fmt.Errorf("read the registry's owners at block %d: %w", at.Number, err))
+		c := &census{ctx: ctx, b: b, m: m, at: at, yield: yield}
+		if n, err := c.count(); err != nil {
+			yield(Part{}, fmt.Errorf("read the state at block %d: %w", at.Number, explain(err)))
 			return
+		} else {
+			total(n)
 		}
-		total(uint64(len(r.known)))
-		for kv, err := range b.Entries(ctx, did.Pallet, "AttributeStore") {
+		if err := c.read(); err != nil && !c.stopped {
+			yield(Part{}, fmt.Errorf("read the state at block %d: %w", at.Number, explain(err)))
+		}
+	}
+}
+
+// census is one reading of the state.
+type census struct {
+	ctx     context.Context
+	b       *chain.Block
+	m       *metadata.Metadata
+	at      Cursor
+	yield   func(Part, error) bool
+	stopped bool
+}
+
+// has reports whether the runtime has a storage item.
+func (c *census) has(pallet, item string) bool {
+	_, err := c.m.StorageKey(pallet, item)
+	return !errors.Is(err, metadata.ErrNotFound)
+}
+
+// count tells about how many entries there will be, OwnerStore apart, which goes fast.
+func (c *census) count() (total uint64, err error) {
+	items := [][2]string{{did.Pallet, "AttributeStore"}}
+	for _, k := range entityKinds {
+		items = append(items, [2]string{rbac.Pallet, k.Store()})
+	}
+	for _, r := range relations {
+		items = append(items, [2]string{rbac.Pallet, r.Store()})
+	}
+	for _, i := range items {
+		if !c.has(i[0], i[1]) {
+			continue
+		}
+		n, err := c.b.Count(c.ctx, i[0], i[1])
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+func (c *census) read() error {
+	r := registry{m: c.m}
+	if err := r.readOwners(c); err != nil {
+		return fmt.Errorf("the registry's owners: %w", err)
+	}
+	if err := c.each(did.Pallet, "AttributeStore", func(kv chain.KeyValue, p *Part) {
+		if e, ok := r.event(kv); ok {
+			p.Events = append(p.Events, e)
+		}
+	}); err != nil {
+		return fmt.Errorf("the registry's attributes: %w", err)
+	}
+	r.known = nil // for the memory
+	if err := c.readRights(); err != nil {
+		return fmt.Errorf("RBAC: %w", err)
+	}
+	return nil
+}
+
+// partEntries is how many entries of the state make a part.
+const partEntries = 128
+
+// each reads all entries of a map into parts, which it yields. While no endpoint answers it waits, and continues where it was.
+func (c *census) each(pallet, item string, read func(chain.KeyValue, *Part)) error {
+	var p Part
+	flush := func() error {
+		if p.Entries == 0 {
+			return nil
+		}
+		if !c.yield(p, nil) {
+			c.stopped = true
+			return errStopped
+		}
+		p = Part{}
+		return nil
+	}
+	err := c.walk(pallet, item, func(kv chain.KeyValue) error {
+		read(kv, &p)
+		if p.Entries++; p.Entries < partEntries {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
+}
+
+var errStopped = errors.New("stopped")
+
+// walk calls each for all entries of a map.
+func (c *census) walk(pallet, item string, each func(chain.KeyValue) error) error {
+	var last []byte
+	for pause := firstTry; ; pause = min(2*pause, lastTry) {
+		var failed error
+		for kv, err := range c.b.EntriesAfter(c.ctx, last, pallet, item) {
 			if err != nil {
-				yield(Event{}, fmt.Errorf("read the registry's attributes at block %d: %w", at.Number, err))
-				return
+				failed = err
+				break
 			}
-			if e, ok := r.event(kv); ok && !yield(e, nil) {
-				return
+			if err := each(kv); err != nil {
+				return err
 			}
+			last, pause = kv.Key, firstTry
+		}
+		if failed == nil || !silent(failed) {
+			return failed
+		}
+		select {
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		case <-time.After(pause):
 		}
 	}
 }
@@ -61,27 +173,24 @@ type registry struct {
 
 // readOwners reads OwnerStore. A runtime without it, and entries of it that cannot be decoded, leave it in doubt who may write
 // where: then no unsigned document is believed.
-func (r *registry) readOwners(ctx context.Context, b *chain.Block) error {
+func (r *registry) readOwners(c *census) error {
 	r.known = map[[32]byte]owners{}
-	if _, err := r.m.StorageKey(did.Pallet, "OwnerStore"); errors.Is(err, metadata.ErrNotFound) {
+	if !c.has(did.Pallet, "OwnerStore") {
 		r.doubt = "this runtime has no OwnerStore, which would tell who may write to the DID"
 		return nil
 	}
-	for kv, err := range b.Entries(ctx, did.Pallet, "OwnerStore") {
-		if err != nil {
-			return err
-		}
+	return c.walk(did.Pallet, "OwnerStore", func(kv chain.KeyValue) error {
 		whose, who, err := ownerEntry(r.m, kv)
 		if err != nil {
 			r.doubt = fmt.Sprintf("who may write to the DID is not known: entry 0x%.200x of OwnerStore: %v", kv.Key, err)
-			continue
+			return nil
 		}
 		k := did.AttributeKey(whose, document.DeviceAttribute)
 		o := r.known[k]
 		o.account, o.stranger = whose, o.stranger || who != whose
 		r.known[k] = o
-	}
-	return nil
+		return nil
+	})
 }
 
 var errShape = errors.New("not of the known shape")

@@ -37,13 +37,28 @@ type Event struct {
 	Doubt     string    // why the writer is not known, in state only; or why it is Undecodable
 }
 
-// Block is a finalised block with what happened to device attributes in it.
+// Block is a block with what happened in it to device attributes and to RBAC.
 type Block struct {
 	Cursor
 	Parent    Hash
-	Time      time.Time // zero when the block has no events of devices
+	Time      time.Time // zero when nothing happened in the block
 	FromState bool      // Events are what the state holds as of the block
 	Events    []Event   // in the order of the block
+	Deeds     []Deed    // likewise; of At only Extrinsic and Event are set
+}
+
+// quiet reports whether nothing happened in the block.
+func (b *Block) quiet() bool { return len(b.Events) == 0 && len(b.Deeds) == 0 }
+
+// deeds completes the points of the block's deeds.
+func (b *Block) deeds() []Deed {
+	for i := range b.Deeds {
+		d := &b.Deeds[i]
+		extrinsic, event := d.At.Extrinsic, d.At.Event
+		d.At = b.point()
+		d.At.Extrinsic, d.At.Event = extrinsic, event
+	}
+	return b.Deeds
 }
 
 // point is the block as a whole.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"iod/key"
@@ -35,9 +36,7 @@ func (r *runner) follow(ctx context.Context, from uint32) error {
 				}
 			}
 			head = max(head, b.Number)
-			p := parcel{claims: Digest(b), block: b, moves: true, head: head, read: 1}
-			p.block.Events = nil
-			if !send(p) {
+			if !send(parcel{block: b, moves: true, head: head, read: 1}) {
 				return ctx.Err()
 			}
 		}
@@ -70,35 +69,36 @@ func joins(last *Cursor, b Block, from uint32) error {
 func (r *runner) readState(ctx context.Context, at Cursor) error {
 	r.meter = newMeter(ReadingState, r.now())
 	return r.stream(ctx, func(ctx context.Context, send func(parcel) bool) error {
-		var sent, total uint64
-		state := r.Source.State(ctx, at, func(n uint64) { total = n })
-		for e, err := range state {
+		whole := parcel{block: Block{Cursor: at, FromState: true}, head: at.Number}
+		var entries uint64
+		for part, err := range r.Source.State(ctx, at, func(n uint64) { whole.total = n; send(whole) }) {
 			if err != nil {
 				return err
 			}
-			b := Block{Cursor: at, FromState: true, Events: []Event{e}}
-			p := parcel{head: at.Number, read: 1, total: total}
-			if e.Kind == Undecodable || e.Expires >= at.Number {
-				p.claims = Digest(b)
-			}
-			b.Events = nil
-			p.block = b
-			if sent++; !send(p) {
+			p := whole
+			p.block.Events, p.entities, p.links, p.read = valid(part.Events, at.Number), part.Entities, part.Links, part.Entries
+			if entries += part.Entries; !send(p) {
 				return ctx.Err()
 			}
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		r.Log.Info("index has read the state", "block", at.Number, "devices", sent)
-		send(parcel{block: Block{Cursor: at, FromState: true}, moves: true, head: at.Number, total: max(sent, 1)})
+		r.Log.Info("index has read the state", "block", at.Number, "entries", entries)
+		whole.moves = true
+		send(whole)
 		return ctx.Err()
 	})
 }
 
+// valid leaves out what ended before the block.
+func valid(events []Event, block uint32) []Event {
+	return slices.DeleteFunc(events, func(e Event) bool { return e.Kind != Undecodable && e.Expires < block })
+}
+
 // commit writes a batch and the cursor in one transaction. A store that fails is tried again for r.Patience, and then once more block
 // by block: so what can be written is, and the error names the block that cannot.
-func (r *runner) commit(ctx context.Context, batch []parcel) error {
+func (r *runner) commit(ctx context.Context, batch []*parcel) error {
 	began := r.now()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := r.attempt(ctx, batch)
@@ -122,7 +122,7 @@ func (r *runner) commit(ctx context.Context, batch []parcel) error {
 }
 
 // single writes a batch that failed as a whole part by part, each once.
-func (r *runner) single(ctx context.Context, batch []parcel) error {
+func (r *runner) single(ctx context.Context, batch []*parcel) error {
 	for i := range batch {
 		if err := r.attempt(ctx, batch[i:i+1]); err != nil {
 			return fmt.Errorf("write block %d to the index: %w", batch[i].block.Number, err)
@@ -131,7 +131,7 @@ func (r *runner) single(ctx context.Context, batch []parcel) error {
 	return nil
 }
 
-func (r *runner) attempt(ctx context.Context, batch []parcel) error {
+func (r *runner) attempt(ctx context.Context, batch []*parcel) error {
 	w := writer{due: r.due, cursor: r.cursor}
 	err := r.Store.Update(ctx, func(tx Tx) error {
 		w = writer{tx: tx, due: r.due, cursor: r.cursor}
@@ -142,8 +142,7 @@ func (r *runner) attempt(ctx context.Context, batch []parcel) error {
 	}
 	r.due, r.cursor, r.head = w.due, w.cursor, batch[len(batch)-1].head
 	for _, p := range batch {
-		r.meter.done += p.read
-		r.meter.total = max(r.meter.total, p.total)
+		r.meter.add(r.now(), p.read, p.total)
 		r.mourn(p)
 	}
 	return nil
@@ -153,7 +152,7 @@ func (r *runner) attempt(ctx context.Context, batch []parcel) error {
 const mourned = 100
 
 // mourn logs what could not be decoded: unlike a bad document it may have been a good one.
-func (r *runner) mourn(p parcel) {
+func (r *runner) mourn(p *parcel) {
 	for _, c := range p.claims {
 		if c.Kind != Undecodable {
 			continue
@@ -175,7 +174,7 @@ type writer struct {
 	cursor *Cursor
 }
 
-func (w *writer) write(ctx context.Context, batch []parcel) error {
+func (w *writer) write(ctx context.Context, batch []*parcel) error {
 	was := w.cursor
 	for _, p := range batch {
 		if p.moves && !p.block.FromState && p.block.Number > w.due {
@@ -187,6 +186,9 @@ func (w *writer) write(ctx context.Context, batch []parcel) error {
 			if err := w.claim(ctx, c); err != nil {
 				return err
 			}
+		}
+		if err := w.rights(ctx, p); err != nil {
+			return err
 		}
 		if p.moves {
 			c := p.block.Cursor
@@ -233,6 +235,26 @@ func (w *writer) claim(ctx context.Context, c Claim) error {
 		}
 	}
 	return w.keep(ctx, out, c.At, c.Who)
+}
+
+// rights takes in what happened to RBAC, or what the state holds of it.
+func (w *writer) rights(ctx context.Context, p *parcel) error {
+	for _, d := range p.block.deeds() {
+		if err := arrange(ctx, w.tx, d); err != nil {
+			return err
+		}
+	}
+	for _, e := range p.entities {
+		if err := w.tx.PutEntity(ctx, e); err != nil {
+			return err
+		}
+	}
+	for _, l := range p.links {
+		if err := w.tx.PutLink(ctx, l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *writer) keep(ctx context.Context, out Outcome, at Point, who *key.AccountID) error {

@@ -52,7 +52,7 @@ func claim(t *testing.T, r *registry, kv chain.KeyValue) Claim {
 // TestWithoutOwnerStore: then a signed document is believed by its signature and its key, and an unsigned one is set aside.
 func TestWithoutOwnerStore(t *testing.T) {
 	foreign := registry{m: recorded(t, "other-runtimes/polkadot-v14.scale")}
-	if err := foreign.readOwners(t.Context(), nil); err != nil || foreign.doubt == "" {
+	if err := foreign.readOwners(&census{m: foreign.m}); err != nil || foreign.doubt == "" {
 		t.Fatalf("a runtime without OwnerStore: %v, doubt %q", err, foreign.doubt)
 	}
 	m := recorded(t, "metadata-v14.scale")

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Options say what Run follows and keeps.
@@ -40,7 +38,7 @@ type Progress struct {
 	Phase     Phase
 	Block     uint32        // taken in, or whose state is read
 	Head      uint32        // newest finalised block that is known
-	Done      uint64        // attributes read from the state, or blocks taken in by this run
+	Done      uint64        // entries read from the state, or blocks taken in by this run
 	Total     uint64        // about how many there will be; 0: not known
 	Rate      float64       // of Done, each second
 	Remaining time.Duration // 0: none, or not known
@@ -172,65 +170,4 @@ func (r *runner) checkAnchor(ctx context.Context, indexed, head uint32) error {
 func resetError(n uint32, indexed, have Hash) error {
 	return fmt.Errorf("%w: block %d was %v and is %v: was the chain wiped or started anew? --rebuild begins the index anew",
 		ErrChainReset, n, indexed, have)
-}
-
-// parcel is what one block, or a part of the state, brings.
-type parcel struct {
-	block  Block // without Events
-	claims []Claim
-	moves  bool   // the cursor moves to the block
-	head   uint32 // newest finalised block known when it was read
-	read   uint64 // towards Progress.Done
-	total  uint64 // of Progress.Total, in state
-}
-
-// batch bounds what one transaction takes in.
-const (
-	batchBlocks = 1024
-	batchClaims = 1024
-)
-
-// stream runs read, which sends parcels, beside the writer, which commits as many at once as are there.
-func (r *runner) stream(ctx context.Context, read func(ctx context.Context, send func(parcel) bool) error) error {
-	g, ctx := errgroup.WithContext(ctx)
-	parcels := make(chan parcel, batchBlocks)
-	g.Go(func() error {
-		defer close(parcels)
-		return read(ctx, func(p parcel) bool {
-			select {
-			case parcels <- p:
-				return true
-			case <-ctx.Done():
-				return false
-			}
-		})
-	})
-	g.Go(func() error {
-		for p := range parcels {
-			if err := r.commit(ctx, drain(p, parcels)); err != nil {
-				return err
-			}
-			r.notify(len(parcels) > 0)
-		}
-		return ctx.Err()
-	})
-	return g.Wait()
-}
-
-// drain collects p and what waits behind it, within the bounds of a transaction.
-func drain(p parcel, more <-chan parcel) []parcel {
-	batch, claims := []parcel{p}, len(p.claims)
-	for len(batch) < batchBlocks && claims < batchClaims {
-		select {
-		case p, ok := <-more:
-			if !ok {
-				return batch
-			}
-			batch = append(batch, p)
-			claims += len(p.claims)
-		default:
-			return batch
-		}
-	}
-	return batch
 }

@@ -12,6 +12,7 @@ import (
 	"iod/document"
 	"iod/metadata"
 	"iod/pallet/did"
+	"iod/pallet/rbac"
 )
 
 // Source is the chain as the index sees it: finalised blocks only.
@@ -25,9 +26,17 @@ type Source interface {
 	// Follow yields every finalised block from number from on, ascending, without a gap, until ctx ends. An error that it
 	// yields is final.
 	Follow(ctx context.Context, from uint32) iter.Seq2[Block, error]
-	// State yields the device attributes that the registry holds as of a block. Once it knows about how many entries there
-	// are it tells total.
-	State(ctx context.Context, at Cursor, total func(uint64)) iter.Seq2[Event, error]
+	// State yields what the state holds as of a block of device attributes and of RBAC, part by part. It tells total about how many
+	// entries there are before it yields any.
+	State(ctx context.Context, at Cursor, total func(uint64)) iter.Seq2[Part, error]
+}
+
+// Part is a part of the state.
+type Part struct {
+	Entries  uint64 // how many of the state's entries it stands for
+	Events   []Event
+	Entities []Entity // as of the block, FromState
+	Links    []Link   // likewise
 }
 
 // ChainSource follows a chain through its client. A block whose events cannot be decoded is asked for a few times and then yielded
@@ -58,7 +67,7 @@ func (s chainSource) Follow(ctx context.Context, from uint32) iter.Seq2[Block, e
 	return func(yield func(Block, error) bool) {
 		for b, err := range s.c.FollowFinalised(ctx, from) {
 			if err != nil {
-				yield(Block{}, fmt.Errorf("follow finalised blocks: %w", err))
+				yield(Block{}, fmt.Errorf("follow finalised blocks: %w", reset(err)))
 				return
 			}
 			block, err := s.insist(ctx, b)
@@ -70,6 +79,15 @@ func (s chainSource) Follow(ctx context.Context, from uint32) iter.Seq2[Block, e
 			}
 		}
 	}
+}
+
+// reset tells a chain that contradicts what was final from other errors.
+func reset(err error) error {
+	var broken *chain.FinalityError
+	if errors.As(err, &broken) {
+		return resetError(broken.Number, broken.Had, broken.Got)
+	}
+	return err
 }
 
 // The bounds of insisting on a block that cannot be read.
@@ -91,7 +109,7 @@ func (s chainSource) insist(ctx context.Context, b *chain.Block) (Block, error) 
 		case silent(err):
 		case n < tries:
 		case errors.As(err, &garbage):
-			block.Events = []Event{{Kind: Undecodable, Value: garbage.raw, Expires: Never, Extrinsic: -1, Doubt: "the whole block: " + err.Error()}}
+			block.Deeds, block.Events = nil, []Event{{Kind: Undecodable, Value: garbage.raw, Expires: Never, Extrinsic: -1, Doubt: "the whole block: " + err.Error()}}
 			return block, nil
 		default:
 			return block, explain(err)
@@ -141,7 +159,7 @@ type view interface {
 	Time(ctx context.Context) (time.Time, error)
 }
 
-// readBlock takes the device attributes' events out of a block.
+// readBlock takes the events of device attributes and of RBAC out of a block.
 func readBlock(ctx context.Context, b *chain.Block) (Block, error) {
 	block := Block{Cursor: Cursor{b.Number, b.Hash}, Parent: b.Parent}
 	return block, block.read(ctx, b)
@@ -165,8 +183,17 @@ func (b *Block) read(ctx context.Context, v view) error {
 		if e, ok := eventOf(&events[i], i, b.Number); ok {
 			b.Events = append(b.Events, e)
 		}
+		d, ok, err := rbac.Decode(&events[i])
+		switch {
+		case err != nil:
+			b.Events = append(b.Events, Event{Kind: Undecodable, Expires: Never, Extrinsic: extrinsicOf(&events[i]), Index: uint32(i), Doubt: err.Error()})
+		case ok:
+			deed := deedOf(d)
+			deed.At.Extrinsic, deed.At.Event = extrinsicOf(&events[i]), uint32(i)
+			b.Deeds = append(b.Deeds, deed)
+		}
 	}
-	if len(b.Events) == 0 {
+	if b.quiet() {
 		return nil
 	}
 	if b.Time, err = v.Time(ctx); err != nil && !silent(err) {
@@ -175,13 +202,18 @@ func (b *Block) read(ctx context.Context, v view) error {
 	return err
 }
 
+// extrinsicOf is the index of the extrinsic that an event belongs to; -1: none.
+func extrinsicOf(e *metadata.Event) int32 {
+	if e.Phase.Kind == metadata.ApplyExtrinsic {
+		return int32(e.Phase.Extrinsic)
+	}
+	return -1
+}
+
 // eventOf reads what an event says of a device attribute; ok is false when it says nothing. One that is of the registry and not of
 // the known form costs itself alone.
 func eventOf(raw *metadata.Event, i int, number uint32) (out Event, ok bool) {
-	out = Event{Kind: Written, Expires: Never, Extrinsic: -1, Index: uint32(i)}
-	if raw.Phase.Kind == metadata.ApplyExtrinsic {
-		out.Extrinsic = int32(raw.Phase.Extrinsic)
-	}
+	out = Event{Kind: Written, Expires: Never, Extrinsic: extrinsicOf(raw), Index: uint32(i)}
 	e, ok, err := did.Decode(raw)
 	switch {
 	case err != nil:

@@ -39,6 +39,7 @@ type Tx interface {
 	Due(ctx context.Context, block uint32) (ended []key.AccountID, next uint32, err error)
 	// Advance moves the cursor from was (nil: not set) to now; head is the newest finalised block that is known.
 	Advance(ctx context.Context, was *Cursor, now Cursor, head uint32) error
+	RightsTx
 }
 
 // Origin says which chain a store follows, and from where.
@@ -88,4 +89,5 @@ type Reader interface {
 	Rows(ctx context.Context, accounts []key.AccountID) ([]Row, error)
 	// Asides returns what is set aside, newest first, with an ID below before (0: from the newest).
 	Asides(ctx context.Context, before int64, limit int) ([]Aside, error)
+	Rights
 }

@@ -124,6 +124,7 @@ func (s *Store) Reset(ctx context.Context, o index.Origin) error {
 	err := s.transact(ctx, func(t *sql.Tx) error {
 		for _, q := range []string{
 			"DELETE FROM offer", "DELETE FROM listing", "DELETE FROM history", "DELETE FROM set_aside", "DELETE FROM document",
+			"DELETE FROM link", "DELETE FROM entity", "DELETE FROM deed", "DELETE FROM owner", "DELETE FROM moment",
 			"DELETE FROM anchor", "DELETE FROM progress", "INSERT INTO words (words) VALUES ('delete-all')", "UPDATE tally SET n = 0",
 		} {
 			if _, err := t.ExecContext(ctx, q); err != nil {

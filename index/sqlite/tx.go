@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"time"
 
@@ -25,6 +26,7 @@ type statements struct {
 	history, aside, tally         *sql.Stmt
 	due, nextDue, cursor, advance *sql.Stmt
 	anchor, dropAnchors           *sql.Stmt
+	rights                        rightsStatements
 }
 
 const written = `account, status, state, reason, vouched, owner, floor, sequence, data_type, location, lat, lon,
@@ -32,7 +34,7 @@ const written = `account, status, state, reason, vouched, owner, floor, sequence
 	presence_at, first_at, updated_at, updated, rank`
 
 func (s *statements) list() map[**sql.Stmt]string {
-	return map[**sql.Stmt]string{
+	all := map[**sql.Stmt]string{
 		&s.get:    "SELECT " + columns + ", d.raw FROM listing l JOIN document d ON d.id = l.document WHERE l.account = ?",
 		&s.old:    "SELECT id, status, state, rank, updated_at FROM listing WHERE account = ?",
 		&s.insert: "INSERT INTO listing (" + written + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -59,6 +61,8 @@ func (s *statements) list() map[**sql.Stmt]string {
 		&s.anchor:      "INSERT OR REPLACE INTO anchor (number, hash) VALUES (?, ?)",
 		&s.dropAnchors: fmt.Sprintf("DELETE FROM anchor WHERE number <= (SELECT number FROM anchor ORDER BY number DESC LIMIT 1 OFFSET %d)", anchors),
 	}
+	maps.Copy(all, s.rights.list())
+	return all
 }
 
 func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
@@ -83,8 +87,9 @@ func (s *statements) close() error {
 
 // tx is index.Tx within one SQLite transaction.
 type tx struct {
-	s *Store
-	t *sql.Tx
+	s     *Store
+	t     *sql.Tx
+	named named
 }
 
 func (x *tx) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (sql.Result, error) {

@@ -16,6 +16,7 @@ import (
 
 	"iod/index"
 	"iod/key"
+	"iod/pallet/rbac"
 )
 
 // BlockTime is the time between two blocks of a Chain.
@@ -53,11 +54,14 @@ func Erase(who, account key.AccountID) index.Event {
 }
 
 // Append adds a block with the events and returns it.
-func (c *Chain) Append(events ...index.Event) index.Block {
+func (c *Chain) Append(events ...index.Event) index.Block { return c.Extend(events, nil) }
+
+// Extend adds a block with events of devices and then deeds of owners, and returns it.
+func (c *Chain) Extend(events []index.Event, deeds []index.Deed) index.Block {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last := c.blocks[len(c.blocks)-1]
-	b := index.Block{Parent: last.Hash, Events: events}
+	b := index.Block{Parent: last.Hash, Events: events, Deeds: deeds}
 	b.Number = last.Number + 1
 	seed := binary.BigEndian.AppendUint32(last.Hash[:], b.Number)
 	for i := range events {
@@ -68,8 +72,13 @@ func (c *Chain) Append(events ...index.Event) index.Block {
 		}
 		seed = append(append(seed, byte(e.Kind)), e.Value...)
 	}
+	for i := range deeds {
+		d := &deeds[i]
+		d.At.Extrinsic, d.At.Event = int32(len(events)+1+i), uint32(2*len(events)+3+i)
+		seed = fmt.Append(seed, *d)
+	}
 	b.Hash = blake2b.Sum256(seed)
-	if len(events) > 0 {
+	if len(events)+len(deeds) > 0 {
 		b.Time = Epoch.Add(time.Duration(b.Number) * BlockTime)
 	}
 	c.blocks = append(c.blocks, b)
@@ -106,7 +115,7 @@ func (c *Chain) Follow(ctx context.Context, from uint32) iter.Seq2[index.Block, 
 			blocks, grown := c.blocks[min(n, len(c.blocks)):], c.grown
 			c.mu.Unlock()
 			for _, b := range blocks {
-				b.Events = slices.Clone(b.Events)
+				b.Events, b.Deeds = slices.Clone(b.Events), slices.Clone(b.Deeds)
 				if ctx.Err() != nil || !yield(b, nil) {
 					return
 				}
@@ -125,37 +134,16 @@ var errState = errors.New("the state is not of this chain")
 
 // State yields what the blocks up to at leave in the registry, as a chain source does: who wrote is told only where none but
 // the DID's own account ever wrote to it.
-func (c *Chain) State(_ context.Context, at index.Cursor, total func(uint64)) iter.Seq2[index.Event, error] {
-	return func(yield func(index.Event, error) bool) {
+func (c *Chain) State(_ context.Context, at index.Cursor, total func(uint64)) iter.Seq2[index.Part, error] {
+	return func(yield func(index.Part, error) bool) {
 		c.mu.Lock()
 		blocks := c.blocks[:min(int(at.Number)+1, len(c.blocks))]
 		c.mu.Unlock()
 		if blocks[len(blocks)-1].Hash != at.Hash {
-			yield(index.Event{}, errState)
+			yield(index.Part{}, errState)
 			return
 		}
-		type entry struct {
-			index.Event
-			strangers bool
-		}
-		entries := map[key.AccountID]*entry{}
-		var order []key.AccountID
-		for _, b := range blocks {
-			for _, e := range b.Events {
-				x := entries[*e.Account]
-				if x == nil {
-					x = &entry{}
-					entries[*e.Account] = x
-					order = append(order, *e.Account)
-				}
-				if x.strangers = x.strangers || *e.Who != *e.Account; x.Created.IsZero() || x.Kind == index.Erased {
-					e.Created = b.Time
-				} else {
-					e.Created = x.Created
-				}
-				x.Event = e
-			}
-		}
+		entries, order := registryOf(blocks)
 		total(uint64(len(order)))
 		for _, a := range order {
 			x := entries[a]
@@ -166,9 +154,69 @@ func (c *Chain) State(_ context.Context, at index.Cursor, total func(uint64)) it
 			if x.strangers {
 				x.Who, x.Doubt = nil, "another account may write to this DID too"
 			}
-			if !yield(x.Event, nil) {
+			if !yield(index.Part{Entries: 1, Events: []index.Event{x.Event}}, nil) {
 				return
 			}
 		}
+		yield(rightsOf(blocks, at), nil)
 	}
+}
+
+// attribute is what stands in the registry for a device.
+type attribute struct {
+	index.Event
+	strangers bool
+}
+
+func registryOf(blocks []index.Block) (entries map[key.AccountID]*attribute, order []key.AccountID) {
+	entries = map[key.AccountID]*attribute{}
+	for _, b := range blocks {
+		for _, e := range b.Events {
+			x := entries[*e.Account]
+			if x == nil {
+				x = &attribute{}
+				entries[*e.Account] = x
+				order = append(order, *e.Account)
+			}
+			if x.strangers = x.strangers || *e.Who != *e.Account; x.Created.IsZero() || x.Kind == index.Erased {
+				e.Created = b.Time
+			} else {
+				e.Created = x.Created
+			}
+			x.Event = e
+		}
+	}
+	return entries, order
+}
+
+// rightsOf is what the deeds leave in the pallet's stores.
+func rightsOf(blocks []index.Block, at index.Cursor) (p index.Part) {
+	now := index.Point{Block: at.Number, Hash: at.Hash, Extrinsic: -1, FromState: true}
+	for _, b := range blocks {
+		for _, d := range b.Deeds {
+			switch d.Verb {
+			case rbac.EntityAdded:
+				p.Entities = append(p.Entities, index.Entity{Owner: d.Owner, Ref: d.Ref, Name: d.Name, Since: now})
+			case rbac.EntityUpdated, rbac.EntityDisabled:
+				for i := range p.Entities {
+					if e := &p.Entities[i]; e.Owner != d.Owner || e.Ref != d.Ref {
+						continue
+					} else if d.Verb == rbac.EntityUpdated {
+						e.Name = d.Name
+					} else {
+						e.Until = &now
+					}
+				}
+			case rbac.Assigned:
+				p.Links = append(p.Links, index.Link{Owner: d.Owner, Assignment: d.Assignment, Since: now})
+			case rbac.Unassigned:
+				p.Links = slices.DeleteFunc(p.Links, func(l index.Link) bool { return l.Owner == d.Owner && l.Assignment == d.Assignment })
+			}
+		}
+	}
+	for i := range p.Links {
+		p.Links[i].Since.Event = uint32(i)
+	}
+	p.Entries = uint64(len(p.Entities) + len(p.Links))
+	return p
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Random makes a chain of that many blocks in which devices and strangers do all they can: publish, overwrite with forged, old,
-// unsigned and unreadable documents, remove, let expire, heal. The same arguments give the same chain, block by block:
+// unsigned and unreadable documents, remove, let expire, heal, and owners arrange who may what. The same arguments give the same chain, block by block:
 // a longer one begins with the shorter one.
 func Random(t testing.TB, seed uint64, blocks, devices int) *Chain {
 	t.Helper()
@@ -19,12 +19,13 @@ func Random(t testing.TB, seed uint64, blocks, devices int) *Chain {
 	for i := range devices {
 		g.devices = append(g.devices, &actor{pair: Account(t, Name(i))})
 	}
+	w := NewWorld(seed)
 	for n := range blocks {
 		events := make([]index.Event, 0, 3)
 		for range g.r.IntN(4) {
 			events = append(events, g.event(uint64(n)+1))
 		}
-		c.Append(events...)
+		c.Extend(events, w.Block())
 	}
 	return c
 }
@@ -91,11 +92,15 @@ func Dump(t testing.TB, s index.Reader, accounts ...key.AccountID) string {
 		State    index.State
 		Accounts []account
 		Found    []index.Found
+		Rights   []rights
 		Asides   []index.Aside
 	}{State: st, Found: must(s.Search(t.Context(), index.Query{Limit: index.MaxLimit, Raw: true}))(t).Found}
 	for _, a := range accounts {
 		x := account{Listing: must(s.Get(t.Context(), a))(t), History: must(s.History(t.Context(), a, 0, index.MaxLimit))(t)}
 		all.Accounts = append(all.Accounts, x)
+	}
+	for _, owner := range NewWorld(0).Owners {
+		all.Rights = append(all.Rights, rightsIn(t, s, owner))
 	}
 	for before := int64(0); ; {
 		page := must(s.Asides(t.Context(), before, index.MaxLimit))(t)

@@ -24,6 +24,7 @@ func Suite(t *testing.T, open func(t testing.TB) index.Store) {
 		{"Search", search}, {"Near", near}, {"Pages", pages}, {"Legacy", legacy}, {"Injection", injection},
 		{"Ended", ended}, {"History", history}, {"Reset", reset}, {"Walk", walk}, {"State", fromState}, {"Chains", chains},
 		{"Faults", faults}, {"Expiry", expiry}, {"Undecodable", undecodable},
+		{"Judged", judged}, {"Arranged", arranged}, {"ArrangedState", arrangedState}, {"TooMuch", tooMuch},
 	} {
 		t.Run(x.name, func(t *testing.T) { x.test(t, open(t)) })
 	}
@@ -128,7 +129,7 @@ func roundTrip(t *testing.T, s index.Store) {
 	full := listing(1, func(l *index.Listing) {
 		d := &l.Device
 		d.Node, d.Topics, d.Relays = key.NodeID{9}, []string{"a/#", "b"}, []string{"tls://relay.example:7777/x"}
-		d.Owner, d.Vouch, l.Vouched, d.Fleet = &owner, "0x12", true, "roof"
+		d.Owner, d.Vouch, l.Vouched = &owner, "0x12", true
 		d.Location = "-89.5,179.25"
 		d.Streams = []document.Stream{
 			{Name: "a", Kind: "mqtt", DataType: "x", Unit: "m/s", Description: "d <&> \"'\\ ü 雨", ContentType: "c", Topics: []string{"t"}, Price: "1.000000000000000001", Period: "30d"},

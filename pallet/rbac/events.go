@@ -19,6 +19,16 @@ const (
 	Unassigned
 )
 
+var verbNames = [...]string{EntityAdded: "added", EntityUpdated: "renamed", EntityDisabled: "disabled", Assigned: "assigned", Unassigned: "unassigned"}
+
+// String returns "added", "renamed", "disabled", "assigned" or "unassigned".
+func (v Verb) String() string {
+	if v > 0 && int(v) < len(verbNames) {
+		return verbNames[v]
+	}
+	return fmt.Sprintf("verb %d", uint8(v))
+}
+
 // Event is a change of an owner's entities or assignments. Events that only answer a fetch call are left out.
 type Event struct {
 	Verb       Verb

@@ -58,8 +58,8 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-// store is the map that lists all entities of the kind by owner.
-func (k Kind) store() string { return [...]string{"RoleStore", "PermissionStore", "GroupStore"}[k] }
+// Store returns the name of the map that lists all entities of the kind by owner.
+func (k Kind) Store() string { return [...]string{"RoleStore", "PermissionStore", "GroupStore"}[k] }
 
 // tag is hashed into the keys of KeysLookUpStore.
 func (k Kind) tag() string { return [...]string{"Role", "Permission", "Group"}[k] }

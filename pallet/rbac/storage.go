@@ -29,9 +29,15 @@ func scoped(owner key.AccountID, id ID, tag string) [32]byte {
 	return blake2b.Sum256(append(append(append(b, owner[:]...), id[:]...), tag...))
 }
 
+// Holds reports whether a pair of a relation stands under owner's keys: whether hashed is the key of its holder there. The owner of
+// an entry in the maps of the relations, whose keys are hashes, is found by that.
+func Holds(owner key.AccountID, a Assignment, hashed [32]byte) bool {
+	return scoped(owner, a.Holder, relations[a.Relation].tag) == hashed
+}
+
 // StoreKey returns the storage key of all entities of owner's of the kind.
 func StoreKey(m *metadata.Metadata, owner key.AccountID, k Kind) ([]byte, error) {
-	return m.StorageKey(Pallet, k.store(), owner)
+	return m.StorageKey(Pallet, k.Store(), owner)
 }
 
 // EntityKey returns the storage key of one entity, in KeysLookUpStore.
@@ -73,7 +79,7 @@ func DecodeEntities(m *metadata.Metadata, k Kind, raw []byte) ([]Entity, error) 
 		return nil, nil
 	}
 	var all []storedEntity
-	if err := decode(m, k.store(), raw, &all); err != nil {
+	if err := decode(m, k.Store(), raw, &all); err != nil {
 		return nil, fmt.Errorf("decode %ss: %w", k, err)
 	}
 	if len(all) > MaxEntities {
