@@ -45,6 +45,7 @@ type Query struct {
 	After                   *Mark // the page after this place; of the same search
 	Limit                   int   // at most MaxLimit; 0: DefaultLimit
 	Raw                     bool  // answer with Listing.Raw
+	Shown                   bool  // answer with Found.Shown in the place of most of Listing: several times faster
 }
 
 // Box narrows a search to what lies between parallels and meridians, in degrees, edges included. With West > East it crosses the
@@ -77,9 +78,11 @@ type Mark struct {
 
 // Found is a listing that a search found.
 type Found struct {
-	*Listing
-	Offer int     // index in Listing.Offers of the one that matched: by price the cheapest (dearest) one, else the first
-	Km    float64 // distance from Near, when it is given
+	*Listing         // with Query.Shown it has no more than Rank, Account and, with Query.Raw, Raw
+	Shown    []byte  // by Query.Shown: what Show makes of the listing
+	Offer    int     // index in Listing.Offers of the one that matched: by price the cheapest (dearest) one, else the first
+	Stream   string  // its Offer.Name
+	Km       float64 // distance from Near, when it is given
 }
 
 // Page is an answer to a search.

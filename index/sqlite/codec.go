@@ -19,6 +19,7 @@ type body struct {
 	Relays      []string    `json:"relays,omitempty"`
 	Owner       string      `json:"owner,omitempty"`
 	Vouch       string      `json:"vouch,omitempty"`
+	Fleet       string      `json:"fleet,omitempty"`
 	Streams     []stream    `json:"streams,omitempty"`
 	Additional  [][2]string `json:"additional,omitempty"`
 }
@@ -36,7 +37,7 @@ type stream struct {
 }
 
 func encodeBody(d *document.Device) (string, error) {
-	b := body{PriceAccess: d.PriceAccess, PricePin: d.PricePin, Topics: d.Topics, Relays: d.Relays, Vouch: d.Vouch}
+	b := body{PriceAccess: d.PriceAccess, PricePin: d.PricePin, Topics: d.Topics, Relays: d.Relays, Vouch: d.Vouch, Fleet: d.Fleet}
 	if d.Node != (key.NodeID{}) {
 		b.Node = d.Node.String()
 	}
@@ -59,7 +60,7 @@ func decodeBody(text string, d *document.Device) error {
 	if err := json.Unmarshal([]byte(text), &b); err != nil {
 		return fmt.Errorf("read the body of a listing: %w", err)
 	}
-	d.PriceAccess, d.PricePin, d.Topics, d.Relays, d.Vouch = b.PriceAccess, b.PricePin, b.Topics, b.Relays, b.Vouch
+	d.PriceAccess, d.PricePin, d.Topics, d.Relays, d.Vouch, d.Fleet = b.PriceAccess, b.PricePin, b.Topics, b.Relays, b.Vouch, b.Fleet
 	if b.Node != "" {
 		if err := d.Node.UnmarshalText([]byte(b.Node)); err != nil {
 			return fmt.Errorf("read the node of a listing: %w", err)

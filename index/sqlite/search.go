@@ -39,7 +39,7 @@ func (s *Store) Search(ctx context.Context, q index.Query) (index.Page, error) {
 		return index.Page{}, nil // nothing but punctuation, which no word begins with
 	}
 	x := asking{q: q}
-	found, err := s.found(ctx, x.text(words), x.args...)
+	found, err := s.found(ctx, q.Shown, x.text(words), x.args...)
 	if err != nil {
 		return index.Page{}, fmt.Errorf("search: %w", err)
 	}
@@ -210,7 +210,7 @@ type priced struct {
 	price *index.Price
 }
 
-func (s *Store) found(ctx context.Context, text string, args ...any) ([]priced, error) {
+func (s *Store) found(ctx context.Context, shown bool, text string, args ...any) ([]priced, error) {
 	rows, err := s.query(ctx, text, args...)
 	if err != nil {
 		return nil, err
@@ -221,8 +221,18 @@ func (s *Store) found(ctx context.Context, text string, args ...any) ([]priced, 
 			return f, err
 		}
 		f.Raw = raw
-		f.price, err = priceOf(price)
-		return f, err
+		if f.price, err = priceOf(price); err != nil {
+			return f, err
+		}
+		f.Stream = f.Offers()[f.Offer].Name
+		if !shown {
+			return f, nil
+		}
+		if f.Shown, err = index.Show(f.Listing); err != nil {
+			return f, err
+		}
+		f.Listing = &index.Listing{Rank: f.Rank, Account: f.Account, Raw: f.Raw}
+		return f, nil
 	})
 }
 

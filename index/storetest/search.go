@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -37,10 +38,27 @@ func firstsOf(listings []*index.Listing) []byte {
 	return out
 }
 
-// find is the first page of a search.
+// find is the first page of a search, asked for in both forms.
 func find(t testing.TB, s index.Reader, q index.Query) []index.Found {
 	t.Helper()
-	return must(s.Search(t.Context(), q))(t).Found
+	page := must(s.Search(t.Context(), q))(t)
+	q.Shown = true
+	shown := must(s.Search(t.Context(), q))(t)
+	if len(shown.Found) != len(page.Found) || !reflect.DeepEqual(shown.Next, page.Next) {
+		t.Fatalf("%+v finds %d and then %+v, without Shown %d and then %+v", q, len(shown.Found), shown.Next, len(page.Found), page.Next)
+	}
+	for i, f := range page.Found {
+		if f.Stream != f.Offers()[f.Offer].Name || f.Shown != nil {
+			t.Fatalf("%+v finds by offer %d the stream %q, and shows %s", q, f.Offer, f.Stream, f.Shown)
+		}
+		want := f
+		want.Shown = must(index.Show(f.Listing))(t)
+		want.Listing = &index.Listing{Rank: f.Rank, Account: f.Account, Raw: f.Raw}
+		if got := shown.Found[i]; !reflect.DeepEqual(got, want) {
+			t.Fatalf("%+v shows\n%+v %s, want\n%+v %s", q, got, got.Shown, want, want.Shown)
+		}
+	}
+	return page.Found
 }
 
 func search(t *testing.T, s index.Store) {

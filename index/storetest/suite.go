@@ -129,7 +129,7 @@ func roundTrip(t *testing.T, s index.Store) {
 	full := listing(1, func(l *index.Listing) {
 		d := &l.Device
 		d.Node, d.Topics, d.Relays = key.NodeID{9}, []string{"a/#", "b"}, []string{"tls://relay.example:7777/x"}
-		d.Owner, d.Vouch, l.Vouched = &owner, "0x12", true
+		d.Owner, d.Vouch, l.Vouched, d.Fleet = &owner, "0x12", true, "roof"
 		d.Location = "-89.5,179.25"
 		d.Streams = []document.Stream{
 			{Name: "a", Kind: "mqtt", DataType: "x", Unit: "m/s", Description: "d <&> \"'\\ ü 雨", ContentType: "c", Topics: []string{"t"}, Price: "1.000000000000000001", Period: "30d"},
