@@ -286,9 +286,19 @@ func (f *follower) changes(ctx context.Context, s *session, blocks []*Block) err
 
 // FollowBest yields each new best block; blocks may be skipped and replaced by others. An error that it yields is final.
 func (c *Client) FollowBest(ctx context.Context) iter.Seq2[*Block, error] {
+	return c.followHeads(ctx, false)
+}
+
+// FollowFinality yields the newest finalised block whenever finality moves on; blocks may be skipped, and one that a node behind the
+// one before calls its newest may come again. An error that it yields is final.
+func (c *Client) FollowFinality(ctx context.Context) iter.Seq2[*Block, error] {
+	return c.followHeads(ctx, true)
+}
+
+func (c *Client) followHeads(ctx context.Context, finalised bool) iter.Seq2[*Block, error] {
 	return func(yield func(*Block, error) bool) {
 		stopped, last := false, Hash{}
-		err := c.follow(ctx, false, func(_ context.Context, _ *session, hash Hash, h *header) error {
+		err := c.follow(ctx, finalised, func(_ context.Context, _ *session, hash Hash, h *header) error {
 			if hash == last {
 				return nil
 			}

@@ -131,9 +131,13 @@ const maxReason = 512
 // aside is the record that an outcome keeps of the claim's document.
 func (o Outcome) aside(c Claim) Aside {
 	raw := c.Value[:min(len(c.Value), MaxAsideRaw)]
-	reason := strings.ToValidUTF8(o.Aside, "\uFFFD")
-	if len(reason) > maxReason {
-		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	return Aside{Account: c.Account, At: c.At, Who: c.Who, Reason: clipReason(o.Aside), Size: len(c.Value), Raw: raw}
+}
+
+func clipReason(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) > maxReason {
+		s = strings.ToValidUTF8(s[:maxReason], "") + "…"
 	}
-	return Aside{Account: c.Account, At: c.At, Who: c.Who, Reason: reason, Size: len(c.Value), Raw: raw}
+	return s
 }
