@@ -33,6 +33,7 @@ var rooms = [][]string{
 	{"chain/rpc"},
 	{"metadata"},
 	{"supervise"},
+	{"supervise/shepherd"},
 	{"key"},
 	{"scale"},
 	{"spelling"},

@@ -1,27 +1,39 @@
 package supervise
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"iod/supervise/shepherd"
 )
 
-// Names that a program finds in its environment.
-const (
-	envProgram    = "IOD_PROGRAM"    // its name
-	envSupervisor = "IOD_SUPERVISOR" // a random token of the Supervisor
-)
+// launched is a program that runs.
+type launched interface {
+	pid() int
+	exited() <-chan struct{} // closed when the program itself ended
+	gone() <-chan struct{}   // closed when nothing of it is left, and its output is read
+	exit() Exit              // how it ended; valid after gone
+	stop(Stop)               // may be called again, with a shorter grace
+}
 
-// drainTime is how long output is awaited after the last process of a program's group is gone. Only a daemon that left the
-// group can hold its pipes open then.
+// drainTime is how long output is awaited after everything of a program is gone. Only a process that got the pipe otherwise can
+// hold it open then.
 const drainTime = 250 * time.Millisecond
+
+// startPatience is how long a program may take until it is executed.
+const startPatience = time.Minute
+
+// abandonGrace bounds how long a program may take to end after this process was killed: its successor waits for it.
+const abandonGrace = 10 * time.Second
 
 // owned holds the children that this package waits for by their id. Children belong to the process, so this does too.
 var owned = struct {
@@ -29,146 +41,232 @@ var owned = struct {
 	pids map[int]bool
 }{pids: map[int]bool{}}
 
-// child is a running program.
+// child is a program with its shepherd.
 type child struct {
-	cmd     *exec.Cmd
-	marks   []string // of its environment, by which its daemons are known
-	pipes   []*os.File
-	readers sync.WaitGroup
+	cmd      *exec.Cmd // the shepherd
+	program  int
+	commands *os.File
+	reports  *os.File
+	output   []*os.File
+	readers  sync.WaitGroup
+
+	ended, over chan struct{}
+	result      Exit // written before over is closed
+
+	mu sync.Mutex // of writing commands
 }
 
-// start starts a program. The caller's goroutine stays on its thread from here to the child's end: the kernel kills the
-// child when the thread that started it is gone.
-func (s *Supervisor) start(p *program) (*child, error) {
-	c := &child{marks: []string{envProgram + "=" + p.spec.Name, envSupervisor + "=" + s.token}}
-	c.cmd = exec.Command(p.spec.Command[0], p.spec.Command[1:]...)
-	c.cmd.Dir = p.spec.Dir
-	c.cmd.Env = append(append(environment(os.Environ()), p.spec.Env...), c.marks...)
-	c.cmd.SysProcAttr = attributes()
+func (c *child) pid() int                { return c.program }
+func (c *child) exited() <-chan struct{} { return c.ended }
+func (c *child) gone() <-chan struct{}   { return c.over }
+func (c *child) exit() Exit              { return c.result }
+
+func (c *child) stop(how Stop) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(c.commands, "stop %d %d\n", how.Signal, how.Grace.Milliseconds()) // a shepherd that is gone has stopped it
+}
+
+// start starts a program. It returns when it is executed, or cannot be. group is removed by the caller.
+func (s *Supervisor) start(ctx context.Context, p *Program, group string, line func(stream, text string)) (launched, error) {
+	spec, err := s.describe(p, group)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := spec.Encode()
+	if err != nil {
+		return nil, err
+	}
+	c := &child{ended: make(chan struct{}), over: make(chan struct{})}
+	if err := c.spawn(p.Name, s.lock); err != nil {
+		return nil, err
+	}
+	for i, stream := range []string{"stdout", "stderr"} {
+		c.readers.Go(func() {
+			l := lines{emit: func(text string) { line(stream, text) }}
+			io.CopyBuffer(struct{ io.Writer }{&l}, struct{ io.Reader }{c.output[i]}, make([]byte, 2048)) // ends by EOF or drain
+			l.end()
+		})
+	}
+	first := make(chan error, 1)
+	go c.follow(first) // ends with the shepherd
+	c.commands.Write(raw)
+	timer := time.NewTimer(startPatience)
+	defer timer.Stop()
+	select {
+	case err = <-first:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = fmt.Errorf("not executed within %v", startPatience)
+	}
+	if err != nil {
+		c.cmd.Process.Kill()
+		<-c.over
+		return nil, fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	return c, nil
+}
+
+// describe says what the shepherd is to start.
+func (s *Supervisor) describe(p *Program, group string) (*shepherd.Spec, error) {
+	spec := &shepherd.Spec{Name: p.Name, Command: p.Command, Dir: p.Dir, Group: group, Signal: p.Stop.Signal,
+		Grace: min(p.Stop.Grace, abandonGrace), Files: p.Limits.Files}
+	if spec.Dir == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, fmt.Errorf("find the working directory: %w", err)
+		}
+		spec.Dir = dir
+	}
+	var err error
+	if spec.User, err = s.userOf(p); err != nil {
+		return nil, err
+	}
+	if p.Limits.Memory > 0 && !s.groups.controllers["memory"] {
+		spec.Memory = p.Limits.Memory
+	}
+	if p.Limits.Processes > 0 && !s.groups.controllers["pids"] && spec.User != nil {
+		spec.Processes = p.Limits.Processes
+	}
+	marks := []string{envProgram + "=" + p.Name, envSupervisor + "=" + s.id}
+	if p.Version != "" {
+		marks = append(marks, envVersion+"="+p.Version)
+	}
+	spec.Env, err = environment(os.Environ(), p, spec.User, marks...)
+	return spec, err
+}
+
+// userOf finds whom a program runs as; nil: as this process.
+func (s *Supervisor) userOf(p *Program) (*shepherd.User, error) {
+	if p.User == "" {
+		return nil, nil
+	}
+	if err := checkUser(p.User); err != nil {
+		return nil, fmt.Errorf("run as %q: %w", p.User, err)
+	}
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	return lookUpUser(p.User)
+}
+
+// spawn starts the shepherd.
+func (c *child) spawn(name string, lock *os.File) (err error) {
 	var theirs []*os.File
 	defer func() {
 		for _, f := range theirs {
 			f.Close()
 		}
-	}()
-	for _, to := range []*io.Writer{&c.cmd.Stdout, &c.cmd.Stderr} {
-		r, w, err := os.Pipe()
 		if err != nil {
-			c.closePipes()
-			return nil, fmt.Errorf("make pipe: %w", err)
+			c.close()
 		}
-		c.pipes, theirs = append(c.pipes, r), append(theirs, w)
-		*to = w
+	}()
+	pipe := func(toThem bool) (ours *os.File) {
+		r, w, perr := os.Pipe()
+		if perr != nil {
+			err = errors.Join(err, fmt.Errorf("make pipe: %w", perr))
+			return nil
+		}
+		if toThem {
+			r, w = w, r
+		}
+		theirs = append(theirs, w)
+		return r
 	}
-	runtime.LockOSThread()
+	c.output = []*os.File{pipe(false), pipe(false)}
+	c.commands, c.reports = pipe(true), pipe(false)
+	path, perr := selfPath()
+	if err = errors.Join(err, perr); err != nil {
+		return err
+	}
+	c.cmd = &exec.Cmd{Path: path, Args: []string{shepherd.Name + name}, Env: []string{"GOMAXPROCS=1"}, Dir: "/",
+		Stdout: theirs[0], Stderr: theirs[1], ExtraFiles: theirs[2:4:4], SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if lock != nil {
+		c.cmd.ExtraFiles = append(c.cmd.ExtraFiles, lock)
+	}
 	owned.Lock()
-	err := c.cmd.Start()
-	if err == nil {
-		owned.pids[c.pid()] = true
+	defer owned.Unlock()
+	if err := c.cmd.Start(); err != nil {
+		return fmt.Errorf("start the shepherd: %w", err)
 	}
-	owned.Unlock()
-	if err != nil {
-		runtime.UnlockOSThread()
-		c.closePipes()
-		return nil, fmt.Errorf("start %s: %w", p.spec.Command[0], err)
-	}
-	for i, stream := range []string{"stdout", "stderr"} {
-		c.readers.Go(func() {
-			l := lines{emit: func(text string) { s.line(p, stream, text) }}
-			io.CopyBuffer(struct{ io.Writer }{&l}, struct{ io.Reader }{c.pipes[i]}, make([]byte, 2048)) // ends by EOF or drain
-			l.end()
-		})
-	}
-	return c, nil
+	owned.pids[c.cmd.Process.Pid] = true
+	return nil
 }
 
-// environment returns env without iod's own variables, which hold secrets.
-func environment(env []string) []string {
-	var kept []string
-	for _, e := range env {
-		if !strings.HasPrefix(e, "IOD_") {
-			kept = append(kept, e)
+func (c *child) close() {
+	for _, f := range append(c.output, c.commands, c.reports) {
+		f.Close() // of nil, too
+	}
+}
+
+// follow reads what the shepherd reports, to its end, and sees that nothing is left.
+func (c *child) follow(first chan<- error) {
+	reported, whole := false, false
+	in := bufio.NewScanner(c.reports)
+	for in.Scan() {
+		verb, rest, _ := strings.Cut(in.Text(), " ")
+		switch verb {
+		case "started":
+			_, err := fmt.Sscanf(rest, "%d", &c.program)
+			reported = true
+			first <- err
+		case "failed":
+			reported, whole = true, true
+			first <- errors.New(rest)
+		case "exited":
+			c.result = parseExit(rest)
+			c.endOnce()
+		case "gone":
+			whole = true
+			if rest != "0" {
+				c.result.Reason = strings.TrimPrefix(c.result.Reason+"; "+rest+" of its processes hang in the kernel", "; ")
+			}
 		}
 	}
-	return kept
-}
-
-func (c *child) pid() int { return c.cmd.Process.Pid }
-
-func (c *child) closePipes() {
-	for _, r := range c.pipes {
-		r.Close()
-	}
-}
-
-// wait waits for the process itself.
-func (c *child) wait() Exit {
-	err := c.cmd.Wait()
+	c.cmd.Wait()
 	owned.Lock()
-	delete(owned.pids, c.pid())
+	delete(owned.pids, c.cmd.Process.Pid)
 	owned.Unlock()
-	runtime.UnlockOSThread()
-	if state, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && state.Signaled() {
-		return Exit{Code: -1, Signal: state.Signal().String()}
+	if !reported {
+		first <- errors.New("the shepherd ended at once")
 	}
-	var status *exec.ExitError
-	if err != nil && !errors.As(err, &status) {
-		return Exit{Code: -1, Err: fmt.Sprintf("wait for process: %v", err)}
-	}
-	return Exit{Code: c.cmd.ProcessState.ExitCode()}
-}
-
-// stop asks the group to end, and kills it when the process is not gone after a grace.
-func (c *child) stop(exited <-chan struct{}, grace time.Duration) {
-	syscall.Kill(-c.pid(), syscall.SIGTERM)
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-exited:
-	case <-timer.C:
-		syscall.Kill(-c.pid(), syscall.SIGKILL)
-	}
-}
-
-// sweepInterval is how often a group that was told to end is looked at.
-const sweepInterval = 10 * time.Millisecond
-
-// sweep ends what a program left behind: the rest of its group, and its daemons. It returns when they are gone.
-// The group's id cannot have been given to a stranger while one of its members lives; when none does, there is nothing
-// that the signal could reach unless the system's process ids went round since wait.
-func (c *child) sweep(grace time.Duration) {
-	if !c.signal(syscall.SIGTERM) {
-		return
-	}
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for start := time.Now(); ; <-ticker.C {
-		reap()
-		signal := syscall.Signal(0)
-		if time.Since(start) > grace {
-			signal = syscall.SIGKILL
-		}
-		if !c.signal(signal) || time.Since(start) > 2*grace+time.Second {
-			return
+	if !whole {
+		endOrphans()
+		select {
+		case <-c.ended:
+		default:
+			c.result = Exit{Code: -1, Reason: "its shepherd was killed"}
 		}
 	}
-}
-
-// signal signals the group and the daemons, and reports whether there was any.
-func (c *child) signal(sig syscall.Signal) bool {
-	found := syscall.Kill(-c.pid(), sig) == nil
-	for _, pid := range daemons(c.marks) {
-		found = true
-		syscall.Kill(pid, sig)
-	}
-	return found
-}
-
-// drain reads what is left of the output and lets the pipes go.
-func (c *child) drain() {
-	for _, r := range c.pipes {
+	c.endOnce()
+	for _, r := range c.output {
 		r.SetReadDeadline(time.Now().Add(drainTime))
 	}
 	c.readers.Wait()
-	c.closePipes()
+	c.close()
+	close(c.over)
+}
+
+func (c *child) endOnce() {
+	select {
+	case <-c.ended:
+	default:
+		close(c.ended)
+	}
+}
+
+// parseExit reads "<wait status> <true when it had too much memory>".
+func parseExit(text string) (e Exit) {
+	var status syscall.WaitStatus
+	var over bool
+	if _, err := fmt.Sscanf(text, "%d %t", &status, &over); err != nil {
+		return Exit{Code: -1, Reason: "its shepherd reports nonsense"}
+	}
+	e = Exit{Code: status.ExitStatus()}
+	if status.Signaled() {
+		e = Exit{Code: -1, Signal: status.Signal().String()}
+	}
+	e.OOM = over
+	return e
 }

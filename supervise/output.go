@@ -63,6 +63,7 @@ type flow struct {
 	tokens  float64
 	last    time.Time
 	dropped int
+	total   uint64 // dropped in all
 }
 
 func newFlow(now time.Time) flow { return flow{tokens: flowBurst, last: now} }
@@ -75,6 +76,7 @@ func (f *flow) take(now time.Time) (dropped int, ok bool) {
 	}
 	if f.tokens < 1 {
 		f.dropped++
+		f.total++
 		return 0, false
 	}
 	f.tokens--

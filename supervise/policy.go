@@ -9,7 +9,7 @@ import (
 // Policy says when a program that ended is started again. Each exit that came sooner than Healthy after its start counts as
 // a crash: the first restart waits First, and the n-th crash after it Min·Factor^(n−1), at most Max, ± the share Jitter.
 type Policy struct {
-	First   time.Duration // default 50 ms
+	First   time.Duration // default 20 ms
 	Min     time.Duration // default 500 ms
 	Max     time.Duration // default 1 min
 	Factor  float64       // default 2
@@ -20,21 +20,29 @@ type Policy struct {
 
 // Exit says how a process ended.
 type Exit struct {
-	Code   int    // exit status; −1 when a signal ended it or it never started
-	Signal string // the signal's name, when one ended it
-	Err    string // why it could not be started
+	Code   int    `json:"code"`             // exit status; −1 when a signal ended it or it never started
+	Signal string `json:"signal,omitempty"` // the signal's name, when one ended it
+	Err    string `json:"error,omitempty"`  // why it could not be started
+	Reason string `json:"reason,omitempty"` // why the supervisor ended it
+	OOM    bool   `json:"oom,omitempty"`    // it had more memory than it may
 }
 
 // String describes the exit in a few words.
 func (e Exit) String() string {
-	switch {
-	case e.Err != "":
+	if e.Err != "" {
 		return e.Err
-	case e.Signal != "":
-		return "ended by signal: " + e.Signal
-	default:
-		return fmt.Sprintf("exited with status %d", e.Code)
 	}
+	text := fmt.Sprintf("exited with status %d", e.Code)
+	if e.Signal != "" {
+		text = "ended by signal: " + e.Signal
+	}
+	if e.OOM {
+		text += " (out of memory)"
+	}
+	if e.Reason != "" {
+		text += " (" + e.Reason + ")"
+	}
+	return text
 }
 
 // History is what the policy remembers of a program.
@@ -71,7 +79,7 @@ func (p Policy) withDefaults() Policy {
 			*d = v
 		}
 	}
-	set(&p.First, 50*time.Millisecond)
+	set(&p.First, 20*time.Millisecond)
 	set(&p.Min, 500*time.Millisecond)
 	set(&p.Max, time.Minute)
 	set(&p.Healthy, 30*time.Second)

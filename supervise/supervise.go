@@ -1,101 +1,55 @@
-// Package supervise keeps child processes alive. What to do after an exit is a pure function, Next; this file and its
-// neighbours do it.
+// Package supervise keeps child processes alive. What to do after an exit is a pure function, Next; whether a program that does not
+// answer is dead is Pulse.Beat; what other programs come to mean is Supervisor.Apply's difference. The rest of the package does it.
 //
-//	          start               exit
-//	Waiting ────────▶ Running ────────────▶ Waiting, for as long as Next says
-//	   │                 │ ctx ends
-//	   │                 ▼
-//	   │             Stopping: SIGTERM to the whole tree, after Grace SIGKILL
-//	   │ ctx ends        │
-//	   └────▶ Stopped ◀──┘
+//	                 start             ready                exit
+//	Waiting ──────────────▶ Starting ───────▶ Running ─────────────▶ Waiting, for as long as Next says,
+//	  ▲ for those in After     │ exit, or not     │ not alive,         and for those in After
+//	  │                        │ ready in time    │ Apply, ctx ends
+//	  └────────────────────────┴──── Stopping ◀───┘
 //
-// A program leads a session and process group of its own, so that all it started is stopped with it. On Linux the kernel
-// kills it when this process dies, even by SIGKILL, and processes that left the group (daemons) come to this process,
-// which ends and reaps them. For that Run makes the process a child subreaper and takes every child in a foreign session
-// that is no program's for such a daemon: other code of the process must not start children with Setsid.
+// Stopping: Stop.Signal to the program's group; after Stop.Grace SIGKILL to everything that it started. Each program has a shepherd
+// (package shepherd), so that also what changed its session is found, and nothing is left when this process is killed. Where
+// control groups of version 2 can be written each run has one, with its limits. When everything is killed at once, the next
+// supervisor with the same directory ends what is left.
+//
+// # Changing programs
+//
+//	s := supervise.New(supervise.Options{Programs: programs, Dir: stateDir})
+//	go s.Run(ctx)
+//	err := s.Apply(ctx, others) // stops, starts and restarts only what differs, in order
+//	err = s.Try(ctx, next, supervise.TryOptions{Within: time.Minute}) // keeps another version of a program if it becomes ready
+//	s.Status()                  // what every program does
+//
+// Run makes the process a child subreaper and takes every child in a foreign session that it did not start itself for what a killed
+// shepherd left: other code of the process must not start children with Setsid.
 package supervise
 
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
-
-// Program is one child process to keep alive.
-type Program struct {
-	Name    string   // unique; appears in logs, events and the child's IOD_PROGRAM
-	Command []string // argv; the first is a path (a relative one starts at Dir) or is looked up in PATH
-	Dir     string   // working directory; empty: that of this process
-	Env     []string // KEY=VALUE on top of this process's environment, from which IOD_* is removed
-	Policy  Policy   // zero values mean the defaults
-}
-
-// State is where a program is in its life.
-type State string
-
-// The states of a program.
-const (
-	Waiting  State = "waiting"  // not started yet, or between an exit and the next start
-	Running  State = "running"  // alive
-	Stopping State = "stopping" // told to end
-	Stopped  State = "stopped"  // ended for good
-)
-
-// ProgramStatus is a program at a moment.
-type ProgramStatus struct {
-	Name     string
-	PID      int // 0 unless running or stopping
-	State    State
-	Restarts int       // starts after the first
-	Looping  bool      // it keeps ending soon after its starts; false again after a healthy run
-	LastExit Exit      // zero before the first exit
-	Since    time.Time // when State began
-	NextTry  time.Time // when waiting: the next start
-}
-
-// EventKind says what happened to a program.
-type EventKind string
-
-// The kinds of event.
-const (
-	Started    EventKind = "started"
-	Exited     EventKind = "exited"     // or could not be started
-	Restarting EventKind = "restarting" // after Event.Wait
-)
-
-// Event is a step in a program's life.
-type Event struct {
-	Kind    EventKind
-	Program string
-	Time    time.Time
-	PID     int           // of Started and Exited; 0 when it could not be started
-	Exit    Exit          // of Exited and Restarting
-	Wait    time.Duration // of Restarting: until the next start
-	Looping bool          // of Restarting
-}
-
-// Line is one line that a program wrote, without its line end.
-type Line struct {
-	Program string
-	Stream  string // stdout or stderr
-	Text    string // at most 4 KiB; what was longer is cut and ends in …
-	Time    time.Time
-}
 
 // Options of a Supervisor. Only Programs is needed.
 type Options struct {
 	Programs []Program
+	Dir      string        // for state: captured output, the last exits, a lock; empty: nothing is kept on disk
 	Log      *slog.Logger  // nil: slog.Default()
 	OnEvent  func(Event)   // called in order for each program, by its goroutine; must not block for long
-	Output   func(Line)    // takes the programs' lines, from several goroutines; nil: they go to Log at level info
-	Grace    time.Duration // between SIGTERM and SIGKILL; default 5 s
+	Output   func(Line)    // takes the programs' lines, from several goroutines; nil, and no Dir: they go to Log at level info
+	Grace    time.Duration // between SIGTERM and SIGKILL where the program does not say; default 5 s
 }
 
 // tailLines is how many lines Tail remembers of a program.
@@ -103,21 +57,33 @@ const tailLines = 64
 
 // Supervisor runs programs and starts them again when they end.
 type Supervisor struct {
-	o     Options
-	token string // in the environment of its programs: tells theirs from other processes
+	o      Options
+	id     string // tells its programs from other processes
+	lock   *os.File
+	groups *groups
+	launch func(ctx context.Context, p *Program, group string, line func(stream, text string)) (launched, error)
+	ask    func(context.Context, Probe) error
 
-	mu       sync.Mutex
-	ran      bool
-	programs []*program
+	applying sync.RWMutex // Apply and the end of Run exclude everything, tries exclude those
+
+	mu        sync.Mutex
+	phase     phase
+	wanted    []Program // in the order of Status
+	instances map[string]*instance
+	trials    map[string]*instance
+	aborts    map[*instance]context.CancelCauseFunc // of tries
+	logs      map[string]*logWriter
+	changed   chan struct{} // closed and replaced when a program becomes ready, or another
 }
 
-// program is a Program and what became of it. Its fields but spec are guarded by the Supervisor's mu.
-type program struct {
-	spec   Program
-	status ProgramStatus
-	tail   []Line
-	flow   flow
-}
+type phase int
+
+const (
+	fresh phase = iota
+	claiming
+	running
+	ending
+)
 
 // New returns a supervisor. Run reports programs that cannot be supervised.
 func New(o Options) *Supervisor {
@@ -125,218 +91,289 @@ func New(o Options) *Supervisor {
 		o.Log = slog.Default()
 	}
 	if o.Grace <= 0 {
-		o.Grace = 5 * time.Second
+		o.Grace = defaultGrace
 	}
-	s := &Supervisor{o: o, token: rand.Text()}
-	now := time.Now()
-	for _, p := range o.Programs {
-		s.programs = append(s.programs, &program{
-			spec: p, flow: newFlow(now), status: ProgramStatus{Name: p.Name, State: Waiting, Since: now},
-		})
+	s := &Supervisor{o: o, id: rand.Text(), groups: &groups{}, ask: ask, wanted: o.Programs, instances: map[string]*instance{},
+		trials: map[string]*instance{}, aborts: map[*instance]context.CancelCauseFunc{}, logs: map[string]*logWriter{},
+		changed: make(chan struct{})}
+	if abs, err := filepath.Abs(o.Dir); err == nil && o.Dir != "" {
+		sum := sha256.Sum256([]byte(abs)) // the same after a restart
+		s.id = hex.EncodeToString(sum[:8])
 	}
+	s.launch = s.start
 	return s
-}
-
-// Check returns what makes programs impossible to supervise, all of it: a missing or repeated name, no command, an
-// environment entry without "=", NUL anywhere. Whether the command exists shows when it is started.
-func Check(programs []Program) error {
-	var errs []error
-	seen := map[string]bool{}
-	for i, p := range programs {
-		switch {
-		case p.Name == "":
-			errs = append(errs, fmt.Errorf("program %d has no name", i+1))
-		case seen[p.Name]:
-			errs = append(errs, fmt.Errorf("program %q is there twice", p.Name))
-		}
-		seen[p.Name] = true
-		if len(p.Command) == 0 || p.Command[0] == "" {
-			errs = append(errs, fmt.Errorf("program %q has no command", p.Name))
-		}
-		for _, e := range p.Env {
-			if key, _, ok := strings.Cut(e, "="); !ok || key == "" {
-				errs = append(errs, fmt.Errorf("program %q has the environment entry %q that is not KEY=VALUE", p.Name, key))
-			}
-		}
-		for _, text := range slices.Concat([]string{p.Name, p.Dir}, p.Command, p.Env) {
-			if strings.IndexByte(text, 0) >= 0 {
-				errs = append(errs, fmt.Errorf("program %q has a NUL byte in its description", p.Name))
-				break
-			}
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // Run starts all programs and keeps them alive until ctx ends; then it stops them, waits for all of them, and returns nil.
 // It may be called once.
 func (s *Supervisor) Run(ctx context.Context) error {
-	if err := Check(s.o.Programs); err != nil {
-		return fmt.Errorf("supervise: %w", err)
-	}
 	s.mu.Lock()
-	ran := s.ran
-	s.ran = true
+	was, programs := s.phase, s.wanted
+	s.phase = max(was, claiming)
 	s.mu.Unlock()
-	if ran {
+	if was != fresh {
 		return errors.New("supervise: run twice")
+	}
+	if err := Check(programs); err != nil {
+		return fmt.Errorf("supervise: %w", err)
 	}
 	stopAdopting := adopt(s.o.Log)
 	defer stopAdopting()
-	var all sync.WaitGroup
-	for _, p := range s.programs {
-		all.Go(func() { s.keep(ctx, p) })
+	if err := s.claim(ctx); err != nil {
+		s.o.Log.Warn("a supervisor before this one may have left something", "err", err)
 	}
-	all.Wait()
+	defer s.release()
+	s.mu.Lock()
+	s.phase = running
+	for _, p := range s.wanted {
+		s.add(p, nil)
+	}
+	s.mu.Unlock()
 	<-ctx.Done()
+	s.end()
 	return nil
 }
 
-// keep is the life of one program.
-func (s *Supervisor) keep(ctx context.Context, p *program) {
-	defer s.enter(p, func(st *ProgramStatus) { st.State = Stopped })
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	h := History{}
-	for first := true; ; first = false {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		started, exit := s.once(ctx, p, first)
-		if ctx.Err() != nil {
-			return
-		}
-		h.Started = started
-		now := time.Now()
-		d := Next(p.spec.Policy, h, now, exit, mathrand.Float64())
-		h.Crashes = d.Crashes
-		s.enter(p, func(st *ProgramStatus) { st.NextTry, st.Looping = now.Add(d.Wait), d.Looping })
-		s.tell(Event{Kind: Restarting, Program: p.spec.Name, Time: now, Exit: exit, Wait: d.Wait, Looping: d.Looping})
-		timer.Reset(d.Wait)
-	}
-}
-
-// once runs a program until it and all it started are gone. started is zero when it could not be started.
-func (s *Supervisor) once(ctx context.Context, p *program, first bool) (started time.Time, exit Exit) {
-	c, err := s.start(p)
-	if err != nil {
-		exit = Exit{Code: -1, Err: err.Error()}
-	} else {
-		started = time.Now()
-		s.enter(p, func(st *ProgramStatus) {
-			st.State, st.PID, st.NextTry = Running, c.pid(), time.Time{}
-			if !first {
-				st.Restarts++
-			}
-		})
-		s.tell(Event{Kind: Started, Program: p.spec.Name, Time: started, PID: c.pid()})
-		exit = s.attend(ctx, p, c)
-	}
-	now := time.Now()
-	pid := 0
-	s.enter(p, func(st *ProgramStatus) {
-		pid = st.PID
-		st.State, st.PID, st.LastExit = Waiting, 0, exit
-	})
-	s.tell(Event{Kind: Exited, Program: p.spec.Name, Time: now, PID: pid, Exit: exit})
-	return started, exit
-}
-
-// attend waits for the end of a child, and makes it come when ctx ends.
-func (s *Supervisor) attend(ctx context.Context, p *program, c *child) Exit {
-	exited := make(chan struct{})
-	var stopping sync.WaitGroup
-	stopping.Add(1)
-	cancel := context.AfterFunc(ctx, func() {
-		defer stopping.Done()
-		s.enter(p, func(st *ProgramStatus) { st.State = Stopping })
-		c.stop(exited, s.o.Grace)
-	})
-	exit := c.wait()
-	close(exited)
-	if !cancel() {
-		stopping.Wait()
-	}
-	c.sweep(s.o.Grace)
-	c.drain()
-	return exit
-}
-
-// enter changes a program's status.
-func (s *Supervisor) enter(p *program, change func(*ProgramStatus)) {
+// end stops everything.
+func (s *Supervisor) end() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := p.status.State
-	change(&p.status)
-	if p.status.State != before {
-		p.status.Since = time.Now()
-	}
-}
-
-// tell logs an event and hands it on.
-func (s *Supervisor) tell(e Event) {
-	switch e.Kind {
-	case Started:
-		s.o.Log.Info("program started", "program", e.Program, "pid", e.PID)
-	case Exited:
-		s.o.Log.Warn("program ended", "program", e.Program, "pid", e.PID, "exit", e.Exit.String())
-	case Restarting:
-		s.o.Log.Warn("program starts again", "program", e.Program, "in", e.Wait, "looping", e.Looping)
-	}
-	if s.o.OnEvent != nil {
-		s.o.OnEvent(e)
-	}
-}
-
-// line takes what a program wrote.
-func (s *Supervisor) line(p *program, stream, text string) {
-	now := time.Now()
-	l := Line{Program: p.spec.Name, Stream: stream, Text: text, Time: now}
+	s.phase = ending
+	s.abortTries(ErrChanged)
+	s.mu.Unlock()
+	s.applying.Lock()
+	defer s.applying.Unlock()
 	s.mu.Lock()
-	dropped, ok := p.flow.take(now)
-	if ok {
-		if len(p.tail) == tailLines {
-			p.tail = slices.Delete(p.tail, 0, 1)
-		}
-		p.tail = append(p.tail, l)
+	all := make([]*instance, 0, len(s.instances))
+	for _, i := range s.instances {
+		all = append(all, i)
 	}
 	s.mu.Unlock()
-	if dropped > 0 {
-		s.o.Log.Warn("program wrote too much", "program", p.spec.Name, "dropped_lines", dropped)
-	}
-	switch {
-	case !ok:
-	case s.o.Output != nil:
-		s.o.Output(l)
-	default:
-		s.o.Log.Info(text, "program", p.spec.Name, "stream", stream)
+	s.stop(all)
+	for _, w := range s.logs {
+		w.close()
 	}
 }
 
-// Status returns the programs in the order of Options.
+// claimPatience is how long the programs of a supervisor that was killed are waited for.
+const claimPatience = abandonGrace + 3*time.Second
+
+// claim waits until nothing is left of an earlier supervisor with the same directory.
+func (s *Supervisor) claim(ctx context.Context) (err error) {
+	if s.o.Dir != "" {
+		if s.lock, err = lockFile(ctx, filepath.Join(s.o.Dir, "programs.lock")); err != nil && ctx.Err() != nil {
+			return nil
+		}
+		if n := endMarked(envSupervisor + "=" + s.id); n > 0 {
+			s.o.Log.Warn("ended what an earlier supervisor left", "processes", n)
+		}
+	}
+	g := openGroups(s.id)
+	s.mu.Lock()
+	s.groups = g
+	s.mu.Unlock()
+	s.o.Log.Debug("control groups", "dir", g.dir, "without", g.why)
+	return err
+}
+
+func (s *Supervisor) release() {
+	s.groups.close()
+	if s.lock != nil {
+		s.lock.Close()
+	}
+}
+
+// lockFile takes the lock that each shepherd holds as long as it lives.
+func lockFile(ctx context.Context, path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the programs: %w", err)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); ; {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			return f, nil
+		}
+		if time.Since(start) > claimPatience || !errors.Is(err, unix.EWOULDBLOCK) || ctx.Err() != nil {
+			f.Close()
+			return nil, fmt.Errorf("lock the programs %s: %w", path, err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Apply makes other programs the ones to keep alive: it stops those that are gone, starts new ones, and restarts those whose process would
+// be another one (command, environment, user, limits, version); a changed policy, check or log limit needs no restart. It
+// returns when all that is to stop has stopped and the rest is on its way, or an error, and then nothing is changed. Programs that
+// cannot be supervised are refused whole. Tries that are under way are given up. Before Run it sets what Run starts.
+func (s *Supervisor) Apply(ctx context.Context, programs []Program) error {
+	if err := Check(programs); err != nil {
+		return fmt.Errorf("change programs: %w", err)
+	}
+	s.mu.Lock()
+	if s.phase < running {
+		s.wanted = slices.Clone(programs)
+		s.mu.Unlock()
+		return nil
+	}
+	s.abortTries(ErrChanged)
+	s.mu.Unlock()
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("change programs: %w", err)
+	}
+	s.mu.Lock()
+	if s.phase != running {
+		s.mu.Unlock()
+		return errors.New("change programs: the supervisor stops")
+	}
+	d := difference(s.wanted, programs)
+	var stop []*instance
+	for _, name := range d.stop {
+		stop = append(stop, s.instances[name])
+	}
+	s.wanted = slices.Clone(programs)
+	for _, p := range programs {
+		if slices.Contains(d.soft, p.Name) {
+			s.instances[p.Name].change(p.withDefaults(s.o.Grace))
+		}
+	}
+	s.mu.Unlock()
+	s.stop(stop)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range programs {
+		if old := s.instances[p.Name]; slices.Contains(d.start, p.Name) {
+			s.add(p, old)
+		}
+	}
+	for name := range s.instances {
+		if !slices.ContainsFunc(programs, func(p Program) bool { return p.Name == name }) {
+			delete(s.instances, name)
+		}
+	}
+	s.broadcast()
+	return nil
+}
+
+// abortTries gives up what is being tried. The caller holds mu.
+func (s *Supervisor) abortTries(why error) {
+	for _, abort := range s.aborts {
+		abort(why)
+	}
+}
+
+// add makes an instance of a program and starts its life. old is the one before, of which some memory stays. The caller holds mu.
+func (s *Supervisor) add(p Program, old *instance) *instance {
+	i := s.newInstance(p, old)
+	s.instances[p.Name] = i
+	s.live(i)
+	return i
+}
+
+// live starts the life of an instance. The caller holds mu.
+func (s *Supervisor) live(i *instance) {
+	ctx, cancel := context.WithCancel(context.Background())
+	i.cancel = cancel
+	go func() { // stop waits for it
+		defer close(i.done)
+		s.keep(ctx, i)
+		cancel()
+	}()
+}
+
+// stop stops instances, each after those that come after it, and waits for them.
+func (s *Supervisor) stop(all []*instance) {
+	s.mu.Lock()
+	dependants := map[*instance][]*instance{}
+	for _, i := range all {
+		for _, j := range all {
+			if slices.Contains(j.spec.After, i.spec.Name) {
+				dependants[i] = append(dependants[i], j)
+			}
+		}
+	}
+	s.mu.Unlock()
+	var stopping sync.WaitGroup
+	for _, i := range all {
+		stopping.Go(func() {
+			for _, j := range dependants[i] {
+				<-j.done
+			}
+			i.cancel()
+			<-i.done
+		})
+	}
+	stopping.Wait()
+}
+
+// broadcast wakes those that wait for other programs. The caller holds mu.
+func (s *Supervisor) broadcast() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// missing says for which programs another one waits; empty: for none. The caller holds mu.
+func (s *Supervisor) missing(p *Program) string {
+	var names []string
+	for _, name := range p.After {
+		if i := s.instances[name]; i == nil || i.status.State != Running {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// Status returns the programs in the order of the last Apply, or of Options.
 func (s *Supervisor) Status() []ProgramStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]ProgramStatus, len(s.programs))
-	for i, p := range s.programs {
-		all[i] = p.status
+	all := make([]ProgramStatus, 0, len(s.wanted))
+	for _, p := range s.wanted {
+		i := s.instances[p.Name]
+		if i == nil {
+			all = append(all, ProgramStatus{Name: p.Name, Version: p.Version, State: Waiting, Why: "the supervisor has not begun"})
+			continue
+		}
+		st := s.statusOf(i)
+		if t := s.trials[p.Name]; t != nil {
+			trial := s.statusOf(t)
+			st.Trial = &trial
+		}
+		all = append(all, st)
 	}
 	return all
+}
+
+// statusOf copies an instance's status. The caller holds mu.
+func (s *Supervisor) statusOf(i *instance) ProgramStatus {
+	st := i.status
+	st.Exits = slices.Clone(i.exits)
+	if i.pulse != (Pulse{}) {
+		p := i.pulse
+		st.Alive = &p
+	}
+	st.Limits = limited(i.spec.Limits, s.groups.controllers, s.groups.why, i.spec.User != "")
+	if i.log != nil {
+		st.Log = i.log.status()
+		st.Log.Dropped += i.flow.total
+	}
+	return st
 }
 
 // Tail returns the last lines of a program, oldest first, at most 64.
 func (s *Supervisor) Tail(name string) []Line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range s.programs {
-		if p.spec.Name == name {
-			return slices.Clone(p.tail)
-		}
+	if i := s.instances[name]; i != nil {
+		return slices.Clone(i.tail)
 	}
 	return nil
 }

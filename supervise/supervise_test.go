@@ -333,11 +333,11 @@ func TestMissingCommandStaysVisible(t *testing.T) {
 
 func TestSecretsStayHere(t *testing.T) {
 	t.Setenv("IOD_KEY", "bottom drive obey")
-	p := program("the program", "env")
+	p := program("the-program", "env")
 	p.Env = append(p.Env, "MINE=1")
 	w := run(t, supervise.Options{Programs: []supervise.Program{p}})
 	got := w.line("env")
-	if strings.Contains(got, "bottom") || !strings.Contains(got, "MINE=1") || !strings.Contains(got, "IOD_PROGRAM=the program") {
+	if strings.Contains(got, "bottom") || !strings.Contains(got, "MINE=1") || !strings.Contains(got, "IOD_PROGRAM=the-program") {
 		t.Error(got)
 	}
 }

@@ -1,0 +1,161 @@
+package shepherd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// start starts the starter and waits until it became the program.
+func (s *shepherd) start(raw []byte) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this executable: %w", err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	specR, specW, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make pipe: %w", err)
+	}
+	whyR, whyW, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make pipe: %w", err)
+	}
+	p, err := os.StartProcess(self(exe), []string{starterName + s.spec.Name}, &os.ProcAttr{
+		Files: []*os.File{null, os.Stdout, os.Stderr, specR, whyW},
+		Dir:   "/",
+		Env:   []string{"GOMAXPROCS=1"},
+		Sys:   starterAttributes(),
+	})
+	specR.Close()
+	whyW.Close()
+	if err != nil {
+		return fmt.Errorf("start the starter: %w", err)
+	}
+	s.pid = p.Pid
+	specW.Write(raw) // a starter that cannot read tells so
+	specW.Close()
+	why, _ := io.ReadAll(io.LimitReader(whyR, 4096))
+	whyR.Close()
+	if len(why) > 0 {
+		p.Wait()
+		return fmt.Errorf("%s", why)
+	}
+	p.Release() // reap waits for it
+	return forget(os.Stdout, os.Stderr)
+}
+
+// forget lets the program's output go, so that its readers see its end.
+func forget(files ...*os.File) error {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	for _, f := range files {
+		if err := dup(int(null.Fd()), int(f.Fd())); err != nil {
+			return fmt.Errorf("let the output go: %w", err)
+		}
+	}
+	return nil
+}
+
+// start makes this process the program. It returns only when it cannot, with the reason.
+func start() error {
+	syscall.CloseOnExec(commandsFD)
+	syscall.CloseOnExec(reportsFD)
+	raw, err := io.ReadAll(io.LimitReader(os.NewFile(commandsFD, "spec"), MaxSpec+1))
+	if err != nil {
+		return err
+	}
+	s, err := decode(raw)
+	if err != nil {
+		return fmt.Errorf("read what to start: %w", err)
+	}
+	if err := confine(s); err != nil {
+		return err
+	}
+	if err := os.Chdir(s.Dir); err != nil {
+		return fmt.Errorf("enter the working directory: %w", err)
+	}
+	path, err := lookPath(s.Command[0], s.Env)
+	if err != nil {
+		return err
+	}
+	return &os.PathError{Op: "start", Path: path, Err: syscall.Exec(path, s.Command, s.Env)}
+}
+
+// confine puts this process where the program may be and no more.
+func confine(s *Spec) error {
+	if s.Group != "" {
+		if err := os.WriteFile(filepath.Join(s.Group, "cgroup.procs"), []byte("0"), 0); err != nil {
+			return fmt.Errorf("join the control group: %w", err)
+		}
+	}
+	if err := setLimits(s); err != nil {
+		return err
+	}
+	if u := s.User; u != nil {
+		if err := setUser(u); err != nil {
+			return err
+		}
+	}
+	return dieWithParent()
+}
+
+// setUser is for ever.
+func setUser(u *User) error {
+	if err := syscall.Setgroups(u.Groups); err != nil {
+		return fmt.Errorf("set groups: %w", err)
+	}
+	if err := syscall.Setgid(u.GID); err != nil {
+		return fmt.Errorf("become group %d: %w", u.GID, err)
+	}
+	if err := syscall.Setuid(u.UID); err != nil {
+		return fmt.Errorf("become user %d: %w", u.UID, err)
+	}
+	return nil
+}
+
+// limit lowers what the kernel allows this process and its children, the hard limit with the soft one.
+func limit(what int, name string, n uint64) error {
+	var now syscall.Rlimit
+	if err := syscall.Getrlimit(what, &now); err != nil {
+		return fmt.Errorf("read the limit of %s: %w", name, err)
+	}
+	if n > uint64(now.Max) && os.Geteuid() != 0 {
+		return fmt.Errorf("set the limit of %s to %d: this process itself may have no more than %d", name, n, now.Max)
+	}
+	if err := syscall.Setrlimit(what, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+		return fmt.Errorf("set the limit of %s to %d: %w", name, n, err)
+	}
+	return nil
+}
+
+// lookPath finds a command as a shell would with the program's own PATH.
+func lookPath(name string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	path := "/usr/local/bin:/usr/bin:/bin"
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			path = v
+		}
+	}
+	for dir := range strings.SplitSeq(path, ":") {
+		candidate := filepath.Join(dir, name)
+		if info, err := os.Stat(candidate); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && filepath.IsAbs(candidate) {
+			return candidate, nil
+		}
+	}
+	return "", fmt.Errorf("start %s: not found in PATH", strconv.Quote(name))
+}
