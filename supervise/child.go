@@ -29,8 +29,11 @@ type launched interface {
 // hold it open then.
 const drainTime = 250 * time.Millisecond
 
-// startPatience is how long a program may take until it is executed.
-const startPatience = time.Minute
+// How long a program may take until it is executed: from a slow disk, and when it is to be stopped again.
+const (
+	startPatience = time.Minute
+	stopPatience  = 2 * time.Second
+)
 
 // abandonGrace bounds how long a program may take to end after this process was killed: its successor waits for it.
 const abandonGrace = 10 * time.Second
@@ -91,21 +94,32 @@ func (s *Supervisor) start(ctx context.Context, p *Program, group string, line f
 	first := make(chan error, 1)
 	go c.follow(first) // ends with the shepherd
 	c.commands.Write(raw)
-	timer := time.NewTimer(startPatience)
-	defer timer.Stop()
-	select {
-	case err = <-first:
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-timer.C:
-		err = fmt.Errorf("not executed within %v", startPatience)
-	}
-	if err != nil {
+	if err := executed(ctx, first); err != nil {
 		c.cmd.Process.Kill()
 		<-c.over
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	return c, nil
+}
+
+// executed waits for the first report. When ctx ends it may come all the same: the program is then to be stopped as any other.
+func executed(ctx context.Context, first <-chan error) error {
+	timer := time.NewTimer(startPatience)
+	defer timer.Stop()
+	select {
+	case err := <-first:
+		return err
+	case <-ctx.Done():
+		timer.Reset(stopPatience)
+	case <-timer.C:
+		timer.Reset(0)
+	}
+	select {
+	case err := <-first:
+		return err
+	case <-timer.C:
+		return errors.New("it takes too long to be executed")
+	}
 }
 
 // describe says what the shepherd is to start.
