@@ -355,10 +355,43 @@ type Balance struct{ Free, Reserved, Frozen Planck }
 
 // Balance reads an account's balance at the block; an account that does not exist holds nothing.
 func (b *Block) Balance(ctx context.Context, a key.AccountID) (Balance, error) {
-	v, err := b.Storage(ctx, "System", "Account", a)
+	all, err := b.Balances(ctx, a)
 	if err != nil {
 		return Balance{}, err
 	}
+	return all[0], nil
+}
+
+// Balances is Balance for several accounts in one request.
+func (b *Block) Balances(ctx context.Context, accounts ...key.AccountID) ([]Balance, error) {
+	m, err := b.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([][]byte, len(accounts))
+	for i, a := range accounts {
+		if keys[i], err = m.StorageKey("System", "Account", a); err != nil {
+			return nil, fmt.Errorf("balance of %s: %w", a, err)
+		}
+	}
+	entries, err := b.Raw(ctx, keys...)
+	if err != nil {
+		return nil, fmt.Errorf("balances: %w", err)
+	}
+	out := make([]Balance, len(accounts))
+	for i, e := range entries {
+		v, err := m.DecodeStorage("System", "Account", e.Value)
+		if err != nil {
+			return nil, fmt.Errorf("balance of %s: %w", accounts[i], err)
+		}
+		if out[i], err = balanceOf(v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func balanceOf(v any) (Balance, error) {
 	info, ok := v.(metadata.Fields)
 	data, _ := info.Get("data")
 	fields, ok2 := data.(metadata.Fields)

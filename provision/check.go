@@ -90,7 +90,7 @@ func (c *checker) manifest(f *manifestFile) *Manifest {
 		}
 		m.Owner = &id
 	}
-	m.Fleet = c.fleet(&f.Fleet, m.Owner != nil)
+	m.Fleet, m.Devices = c.fleet(&f.Fleet, m.Owner != nil), c.file(f.Fleet.Devices)
 	m.Device = c.device(&f.Device)
 	m.MaxHeals = defaultHeals
 	if f.Device.Heals != nil {

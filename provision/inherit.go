@@ -98,11 +98,41 @@ func (l *layer) base(name string, above []string) (*layer, error) {
 	case len(above) >= maxLayers:
 		return nil, fmt.Errorf("more than %d files extend one another", maxLayers)
 	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
 	text, err := readManifest(path)
 	if err != nil {
 		return nil, err
 	}
 	return read(name, path, text, above)
+}
+
+// LoadFleet reads a fleet's file: a manifest that devices extend. What only a device has may be missing in it.
+func LoadFleet(path string) (*Manifest, error) {
+	text, err := readManifest(path)
+	if err != nil {
+		return nil, fmt.Errorf("read fleet: %w", err)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("read fleet %s: %w", path, err)
+	}
+	l, err := read(path, abs, text, nil)
+	if err != nil {
+		return nil, err
+	}
+	l.over(&layer{file: path, at: positions{}, from: map[string]origin{}, tree: map[string]any{
+		"key": "device.key", "device": map[string]any{"data_type": "any"}}})
+	m, err := l.manifest(filepath.Dir(abs))
+	switch {
+	case err != nil:
+		return nil, err
+	case m.Fleet == "":
+		return nil, &ManifestError{path, []Problem{{Line: 1, Column: 1, Message: "the fleet has no name: [fleet] name = \"harbour\""}}}
+	}
+	m.Path = abs
+	return m, nil
 }
 
 func readManifest(path string) ([]byte, error) {

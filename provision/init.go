@@ -11,6 +11,7 @@ type InitOptions struct {
 	RPC      []string
 	Key      string
 	Owner    string
+	Fleet    string // its name: the file is a fleet's, which manifests extend
 	DataType string
 	Location string
 	Relays   []string
@@ -36,10 +37,17 @@ func InitManifest(o InitOptions) []byte {
 		}
 		return s
 	}
-	b.WriteString("# The manifest of a device. Check it: iod device check. See what it would change: iod device plan.\n\n")
+	if o.Fleet != "" {
+		b.WriteString("# What the devices of a fleet share. Their manifests extend this file; what they say themselves goes before it.\n\n")
+	} else {
+		b.WriteString("# The manifest of a device. Check it: iod device check. See what it would change: iod device plan.\n\n")
+	}
 	set(true, "chain endpoints in order of preference; IOD_RPC overrides", "rpc = %s", list(o.RPC))
 	set(true, "made by iod key new; keep it secret", "key = %s", quote(or(o.Key, "device.key")))
 	set(o.Owner != "", "whose grants decide; absent: the device's own account", "owner = %s", quote(or(o.Owner, "5F…")))
+	if o.Fleet != "" {
+		fmt.Fprintf(&b, "\n[fleet]\nname = %s  # iod access grant --fleet %s holds on all devices\ndevices = \"devices.txt\"  # their names and DIDs\n", quote(o.Fleet), o.Fleet)
+	}
 	b.WriteString("\n[device]\n")
 	set(true, "what it measures", "data_type = %s", quote(or(o.DataType, "weather")))
 	set(o.Location != "", "\"lat,lon\" in degrees, or a name", "location = %s", quote(or(o.Location, "40.19,44.55")))
@@ -60,6 +68,11 @@ func InitManifest(o InitOptions) []byte {
 	b.WriteString("# unit = \"m/s\"\n# price = \"42.5\"   # PEAQ for one period\n# period = \"30d\"\n")
 	b.WriteString("\n# a program that is kept alive; any number of them\n# [[program]]\n# name = \"weather\"\n# command = [\"./weather\", \"--listen\", \"127.0.0.1:1883\"]\n")
 	return b.Bytes()
+}
+
+// MemberManifest writes the few lines of a device whose manifest extends a fleet's file.
+func MemberManifest(fleet string) []byte {
+	return fmt.Appendf(nil, "# A device of a fleet: what it does not say itself stands in the fleet's file.\nextends = %s\nkey = \"device.key\"\n\n[device]\n# location = \"40.19,44.55\"\n", quote(fleet))
 }
 
 // list writes strings as a TOML array.

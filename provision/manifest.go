@@ -28,6 +28,7 @@ type Manifest struct {
 	RPC      []string
 	Key      string         // key file, absolute, or secret URI
 	Owner    *key.AccountID // nil: the device's own account
+	Devices  string         // the file that lists the fleet's devices, absolute; empty: none is named
 	Fleet    string         // of the owner's devices, by whose grants this device goes too; empty: none
 	State    string         // directory for state, absolute
 	Device   DeviceInfo

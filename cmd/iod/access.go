@@ -28,6 +28,7 @@ type ownership struct {
 	client  *chain.Client
 	block   *chain.Block
 	device  document.Device
+	fleet   string // its name, when the entities are a fleet's: device.Account is the fleet's then
 	streams []string
 	owner   key.AccountID
 	state   access.State
@@ -58,7 +59,7 @@ func (a *app) ownership(ctx context.Context, client *chain.Client, device, owner
 
 // vouchCalls are the calls that publish the owner's vouch where it is missing. A device that is its own owner needs none.
 func (o *ownership) vouchCalls(ctx context.Context, owner *key.Pair) ([]metadata.Call, error) {
-	if o.owner == o.device.Account {
+	if o.owner == o.device.Account || o.fleet != "" {
 		return nil, nil
 	}
 	current, err := did.Read(ctx, o.block, o.owner, access.VouchAttribute(o.device.Account))
@@ -229,19 +230,31 @@ func (a *app) revocable(ctx context.Context, client *chain.Client, device, owner
 
 // accessChange is grant or revoke.
 func (a *app) accessChange(verb string) *cobra.Command {
-	var device *string
+	var device, fleet *string
 	var stream string
 	c := &cobra.Command{
 		Use:     verb + " ACCOUNT",
 		Short:   strings.ToUpper(verb[:1]) + verb[1:] + " access to one stream of a device, or without --stream to all of them",
-		Example: fmt.Sprintf("  iod access %s --device did:peaq:5Grw… --stream measurements 5FHn… --key owner.key", verb),
+		Long:    "With --fleet in the place of --device it concerns every device of the owner's fleet, those added later included (see iod fleet).",
+		Example: fmt.Sprintf("  iod access %s --device did:peaq:5Grw… --stream measurements 5FHn… --key owner.key\n  iod access %s --fleet harbour 5FHn… --key owner.key", verb, verb),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			account, err := key.ParseAccount(args[0])
 			if err != nil {
 				return usage(fmt.Errorf("account: %w", err))
 			}
+			if err := either(*device, *fleet); err != nil {
+				return err
+			}
 			ctx := c.Context()
+			if *fleet != "" {
+				return a.withFleet(ctx, *fleet, func(o *ownership, owner *key.Pair) error {
+					if verb == "grant" {
+						return a.grant(ctx, o, owner, stream, account)
+					}
+					return a.revoke(ctx, o, owner, stream, account)
+				}, account)
+			}
 			if verb == "grant" {
 				return a.asOwner(ctx, *device, func(o *ownership, owner *key.Pair) error {
 					return a.grant(ctx, o, owner, stream, account)
@@ -257,22 +270,36 @@ func (a *app) accessChange(verb string) *cobra.Command {
 		},
 	}
 	device = deviceFlag(c)
+	fleet = fleetNameFlag(c)
 	c.Flags().StringVar(&stream, "stream", "", "name of the stream; without it, all streams of the device")
 	return c
 }
 
-func whatOf(stream string, device key.AccountID) string {
-	if stream == "" {
-		return "all streams of " + device.DID()
+// offers begins the list of streams.
+func (o *ownership) offers() string {
+	if o.fleet != "" {
+		return "the fleet has"
 	}
-	return fmt.Sprintf("stream %q of %s", stream, device.DID())
+	return "the device offers"
+}
+
+// what names what a change is about.
+func (o *ownership) what(stream string) string {
+	whose := o.device.Account.DID()
+	if o.fleet != "" {
+		whose = "fleet " + o.fleet
+	}
+	if stream == "" {
+		return "all streams of " + whose
+	}
+	return fmt.Sprintf("stream %q of %s", stream, whose)
 }
 
 func (a *app) grant(ctx context.Context, o *ownership, owner *key.Pair, stream string, account key.AccountID) error {
 	plan, err := access.Grant(o.owner, o.device.Account, o.streams, stream, account, o.state)
 	if err != nil {
 		if stream != "" && !slices.Contains(o.streams, stream) {
-			return hint(usage(err), "the device offers: %s", strings.Join(o.streams, ", "))
+			return hint(usage(err), "%s: %s", o.offers(), strings.Join(o.streams, ", "))
 		}
 		return err
 	}
@@ -280,7 +307,7 @@ func (a *app) grant(ctx context.Context, o *ownership, owner *key.Pair, stream s
 	if err != nil {
 		return err
 	}
-	return a.send(ctx, o.client, owner, append(vouch, plan.Calls...), fmt.Sprintf("%s has %s", account, whatOf(stream, o.device.Account)))
+	return a.send(ctx, o.client, owner, append(vouch, plan.Calls...), fmt.Sprintf("%s has %s", account, o.what(stream)))
 }
 
 // revoke goes on until the account has no access, and tells when that cannot be had.
@@ -288,7 +315,7 @@ func (a *app) revoke(ctx context.Context, o *ownership, owner *key.Pair, stream 
 	if stream != "" && !document.ValidStreamName(stream) {
 		return usage(fmt.Errorf("stream name %q: want 1 to 32 of a-z, 0-9, _ and -", stream))
 	}
-	what := fmt.Sprintf("%s has not %s", account, whatOf(stream, o.device.Account))
+	what := fmt.Sprintf("%s has not %s", account, o.what(stream))
 	var v changeView
 	r := access.Revocation{Owner: o.owner, Device: o.device.Account, Streams: o.streams, Stream: stream, Account: account}
 	err := r.Do(ctx, access.OnChain(o.client), func(ctx context.Context, calls []metadata.Call) (uint32, error) {

@@ -75,13 +75,33 @@ func (a *app) deviceInit() *cobra.Command {
 	}
 	c.Flags().StringVarP(&path, "config", "c", "device.toml", "manifest to write; never overwritten")
 	c.Flags().StringVar(&keyFile, "key-file", "device.key", "the device's key file beside the manifest; made when absent")
+	initFlags(c, &o)
+	return c
+}
+
+// initFlags adds the flags that say what is in a new manifest.
+func initFlags(c *cobra.Command, o *provision.InitOptions) {
 	c.Flags().StringVar(&o.Owner, "owner", "", "address of the owner, whose key stays elsewhere")
 	c.Flags().StringVar(&o.DataType, "data-type", "", "what the device measures")
 	c.Flags().StringVar(&o.Location, "location", "", "\"lat,lon\" or a name")
 	c.Flags().StringArrayVar(&o.Relays, "relay", nil, "relay address; repeatable")
 	c.Flags().StringVar(&o.Target, "target", "", "host:port of the MQTT broker to share")
 	c.Flags().StringArrayVar(&o.Topics, "topic", nil, "MQTT topic filter to share; repeatable")
-	return c
+}
+
+// writeNew writes a file that does not exist yet.
+func writeNew(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return hint(usage(fmt.Errorf("write %s: it exists already", path)), "choose another file with -c")
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), f.Close())
+	}
+	return f.Close()
 }
 
 // loadOrMakeKey loads a key file, or makes it when there is none.
