@@ -26,13 +26,19 @@ type World struct {
 	states  map[key.AccountID]access.State
 }
 
-// NewWorld makes a world in which nobody has done anything.
+// NewWorld makes a world of three owners in which nobody has done anything.
 func NewWorld(seed uint64) *World {
-	w := &World{r: rand.New(rand.NewPCG(seed, 2)), states: map[key.AccountID]access.State{}}
+	return NewWorldOf(seed, key.AccountID{0x0a, 0}, key.AccountID{0x0a, 1}, key.AccountID{0x0a, 2})
+}
+
+// NewWorldOf makes a world of some owners.
+func NewWorldOf(seed uint64, owners ...key.AccountID) *World {
+	w := &World{r: rand.New(rand.NewPCG(seed, 2)), Owners: owners, states: map[key.AccountID]access.State{}}
+	for _, o := range owners {
+		w.states[o] = access.NewState(o)
+	}
 	for i := range 3 {
-		w.Owners = append(w.Owners, key.AccountID{0x0a, byte(i)})
 		w.Devices = append(w.Devices, key.AccountID{0x0d, byte(i)})
-		w.states[w.Owners[i]] = access.NewState(w.Owners[i])
 	}
 	for i := range 5 {
 		w.Users = append(w.Users, key.AccountID{0xa1, byte(i)})
@@ -117,6 +123,16 @@ func (w *World) act(owner key.AccountID) []index.Deed {
 	}
 	held := map[rbac.Relation]rbac.Kind{rbac.UserRole: rbac.Role, rbac.UserGroup: rbac.Group, rbac.GroupRole: rbac.Role, rbac.RolePermission: rbac.Permission}[r]
 	return []index.Deed{link(rbac.Assigned, r, holder, w.entity(owner, device, stream, held).ID)}
+}
+
+// Tries is what an owner tries next, whether or not the pallet lets it: what it lets by this model is taken to be done.
+func (w *World) Tries(owner key.AccountID) []index.Deed {
+	all := w.act(owner)
+	for i := range all {
+		d := all[i]
+		w.apply(&d)
+	}
+	return all
 }
 
 // setUp is what iod does for a stream.
