@@ -49,6 +49,7 @@ func (x *tx) queue(b *pgx.Batch) {
 	x.queueListings(b)
 	x.queueHistory(b)
 	x.queueAsides(b)
+	x.queueRights(b)
 }
 
 func (x *tx) queueDocuments(b *pgx.Batch) {
@@ -246,7 +247,8 @@ func (x *tx) queueAsides(b *pgx.Batch) {
 func (x *tx) finish(ctx context.Context) error {
 	var b pgx.Batch
 	x.queue(&b)
-	b.Queue("UPDATE progress SET change = $1, aside = $2, live = $3, verified = $4, ended = $5, set_aside = $6", x.change, x.aside, x.live, x.verified, x.ended, x.setAside)
+	b.Queue(`UPDATE progress SET change = $1, aside = $2, deed = $3, owner = $4, live = $5, verified = $6, ended = $7, set_aside = $8`,
+		x.change, x.aside, x.deed, x.owner, x.live, x.verified, x.ended, x.setAside)
 	if m := x.moved; m != nil {
 		b.Queue("UPDATE progress SET number = $1, hash = $2, head = $3, committed = $4", m.now.Number, m.now.Hash[:], m.head, x.s.now().UnixMilli())
 		b.Queue("INSERT INTO anchor (number, hash) VALUES ($1, $2) ON CONFLICT (number) DO UPDATE SET hash = EXCLUDED.hash", m.now.Number, m.now.Hash[:])

@@ -63,15 +63,28 @@ const (
 
 // Store is an index in a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
-	config *pgx.ConnConfig // of single connections
-	write  *pgxpool.Pool   // one connection
-	read   *pgxpool.Pool
-	epoch  atomic.Int64 // of this process's leadership; 0: it has none and needs none
-	sample sampler
-	now    func() time.Time
-	busy   sync.WaitGroup // sessions of Campaign and Announcements
-	closed context.Context
-	close  context.CancelFunc
+	config  *pgx.ConnConfig // of single connections
+	write   *pgxpool.Pool   // one connection
+	read    *pgxpool.Pool
+	epoch   atomic.Int64 // of this process's leadership; 0: it has none and needs none
+	sample  sampler
+	version int64 // of the schema
+	now     func() time.Time
+	closed  context.Context
+	close   context.CancelFunc
+	mu      sync.Mutex     // of adding to busy
+	busy    sync.WaitGroup // whatever goes on beside the callers, until closed ends
+}
+
+// begin notes that something goes on beside the callers; it is not to when the store is closed. s.busy.Done ends it.
+func (s *Store) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Err() != nil {
+		return false
+	}
+	s.busy.Add(1)
+	return true
 }
 
 var (
@@ -110,10 +123,11 @@ func open(ctx context.Context, url string) (*Store, error) {
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "iod"
 	}
-	if err := migrate(ctx, c.ConnConfig); err != nil {
+	version, err := migrate(ctx, c.ConnConfig)
+	if err != nil {
 		return nil, advised(err)
 	}
-	s := &Store{config: c.ConnConfig.Copy(), now: time.Now}
+	s := &Store{config: c.ConnConfig.Copy(), now: time.Now, version: version}
 	s.closed, s.close = context.WithCancel(context.WithoutCancel(ctx))
 	if s.write, err = pgxpool.NewWithConfig(ctx, writing(c)); err != nil {
 		return nil, advised(err)
@@ -158,41 +172,43 @@ func reading(c *pgxpool.Config) *pgxpool.Config {
 }
 
 // migrate brings the schema up to date. Of several processes that begin at once one does it.
-func migrate(ctx context.Context, c *pgx.ConnConfig) error {
+func migrate(ctx context.Context, c *pgx.ConnConfig) (version int64, err error) {
 	lock, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer lock.Close(context.WithoutCancel(ctx)) // and so gives up the lock
 	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", lockMigrate); err != nil {
-		return fmt.Errorf("wait for another process to bring its schema up to date: %w", err)
+		return 0, fmt.Errorf("wait for another process to bring its schema up to date: %w", err)
 	}
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	db := stdlib.OpenDB(*c)
 	defer db.Close()
 	p, err := goose.NewProvider(goose.DialectPostgres, db, dir)
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+		return 0, fmt.Errorf("read migrations: %w", err)
 	}
 	have, want, err := p.GetVersions(ctx)
 	if err != nil {
-		return fmt.Errorf("read its schema version: %w", err)
+		return 0, fmt.Errorf("read its schema version: %w", err)
 	}
 	if have > want {
-		return fmt.Errorf("its schema has version %d and this program knows %d: it was written by a newer iod", have, want)
+		return 0, newerSchema(have, want)
 	}
 	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bring its schema up to version %d: %w", want, err)
+		return 0, fmt.Errorf("bring its schema up to version %d: %w", want, err)
 	}
-	return nil
+	return want, nil
 }
 
 // Close gives up leadership, waits for what is being read and written, and closes the connections.
 func (s *Store) Close() error {
+	s.mu.Lock()
 	s.close()
+	s.mu.Unlock()
 	s.busy.Wait()
 	s.read.Close()
 	s.write.Close()
@@ -203,11 +219,11 @@ func (s *Store) Close() error {
 func (s *Store) Reset(ctx context.Context, o index.Origin) error {
 	err := s.transact(ctx, func(x *tx) error {
 		// They are locked in the order in which searches go through them, or else the two might wait for each other.
-		if _, err := x.t.Exec(ctx, "TRUNCATE said, offer, listing, document, history, set_aside, anchor"); err != nil {
+		if _, err := x.t.Exec(ctx, "TRUNCATE said, offer, listing, document, history, set_aside, link, entity, deed, owner, moment, anchor"); err != nil {
 			return err
 		}
 		_, err := x.t.Exec(ctx, `UPDATE progress SET genesis = $1, start = $2, from_state = $3, committed = $4, number = NULL, hash = NULL,
-			head = 0, change = 0, aside = 0, live = 0, verified = 0, ended = 0, set_aside = 0`,
+			head = 0, change = 0, aside = 0, deed = 0, owner = 0, live = 0, verified = 0, ended = 0, set_aside = 0`,
 			o.Genesis[:], o.Start, o.FromState, s.now().UnixMilli())
 		return err
 	})

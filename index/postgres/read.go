@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"iod/document"
 	"iod/index"
 	"iod/key"
 )
@@ -454,5 +453,3 @@ func (s *Store) Legacy(ctx context.Context, q index.LegacyQuery) ([]*index.Listi
 	}
 	return found, nil
 }
-
-var _ = document.Verified

@@ -20,7 +20,7 @@ type progress struct {
 	epoch                           int64
 	following                       bool
 	cursor                          *index.Cursor
-	change, aside                   int64
+	change, aside, deed, owner      int64
 	live, verified, ended, setAside int64
 }
 
@@ -32,13 +32,14 @@ type tx struct {
 	progress
 	moved    *move
 	held     map[key.AccountID]*held
-	dirty    []*held // in the order in which they were put
+	dirty    []*held                   // in the order in which they were put
 	tops     map[index.Rank]index.Rank // the highest rank of a millisecond, by the first there can be, as far as known
 	left     map[index.Rank]bool       // milliseconds whose ranks the database does not know yet to have been given up
 	docs     map[[32]byte][]byte
 	docOrder [][32]byte
 	history  []entry
 	asides   []aside
+	rights   rightsRows
 }
 
 // held is an account's listing as the transaction has it, and what is written of it.
@@ -78,8 +79,8 @@ func newTx(s *Store, t pgx.Tx) *tx {
 func (x *tx) begin(ctx context.Context) error {
 	var number *int64
 	var hash, genesis []byte
-	err := x.t.QueryRow(ctx, `SELECT epoch, genesis, number, hash, change, aside, live, verified, ended, set_aside FROM progress FOR UPDATE`).
-		Scan(&x.epoch, &genesis, &number, &hash, &x.change, &x.aside, &x.live, &x.verified, &x.ended, &x.setAside)
+	err := x.t.QueryRow(ctx, `SELECT epoch, genesis, number, hash, change, aside, deed, owner, live, verified, ended, set_aside FROM progress FOR UPDATE`).
+		Scan(&x.epoch, &genesis, &number, &hash, &x.change, &x.aside, &x.deed, &x.owner, &x.live, &x.verified, &x.ended, &x.setAside)
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the cursor: %w", err)

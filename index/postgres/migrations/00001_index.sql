@@ -13,6 +13,8 @@ CREATE TABLE progress (
     committed  bigint  NOT NULL DEFAULT 0,     -- Unix milliseconds of the writer's clock
     change     bigint  NOT NULL DEFAULT 0,     -- newest history.id
     aside      bigint  NOT NULL DEFAULT 0,     -- newest set_aside.id
+    deed       bigint  NOT NULL DEFAULT 0,     -- newest deed.id
+    owner      bigint  NOT NULL DEFAULT 0,     -- newest owner.id
     live       bigint  NOT NULL DEFAULT 0,
     verified   bigint  NOT NULL DEFAULT 0,
     ended      bigint  NOT NULL DEFAULT 0,
@@ -103,5 +105,63 @@ CREATE TABLE set_aside (
     at      bytea  NOT NULL
 );
 
+-- Who may what: the RBAC of every owner. Owners and blocks stand in tables of their own, since each is named many times.
+CREATE TABLE owner (
+    id      bigint PRIMARY KEY,
+    account bytea  NOT NULL UNIQUE
+);
+
+CREATE TABLE moment (
+    block bigint  PRIMARY KEY,
+    time  bigint  NOT NULL,        -- Unix milliseconds; 0: not known
+    hash  bytea   NOT NULL,
+    state boolean NOT NULL         -- whether the state as of the block was read, and no event seen
+);
+
+-- Roles, permissions and groups. until_block is NULL while one is enabled.
+CREATE TABLE entity (
+    owner           bigint   NOT NULL,
+    since_block     bigint   NOT NULL,
+    until_block     bigint,
+    since_extrinsic integer  NOT NULL,
+    since_event     bigint   NOT NULL,
+    until_event     bigint,
+    until_extrinsic integer,
+    kind            smallint NOT NULL,
+    id              bytea    NOT NULL,
+    name            bytea    NOT NULL,
+    PRIMARY KEY (owner, kind, id)
+);
+
+-- Times in which a holder held something. until_block is NULL while it does.
+CREATE TABLE link (
+    owner           bigint   NOT NULL,
+    since_block     bigint   NOT NULL,
+    until_block     bigint,
+    since_event     bigint   NOT NULL,
+    until_event     bigint,
+    since_extrinsic integer  NOT NULL,
+    until_extrinsic integer,
+    relation        smallint NOT NULL,
+    held            bytea    NOT NULL,
+    holder          bytea    NOT NULL,
+    PRIMARY KEY (owner, relation, held, holder, since_block, since_event)
+);
+
+-- What owners did, as events told it.
+CREATE TABLE deed (
+    id        bigint   PRIMARY KEY,
+    owner     bigint   NOT NULL,
+    block     bigint   NOT NULL,
+    event     bigint   NOT NULL,
+    extrinsic integer  NOT NULL,
+    verb      smallint NOT NULL,
+    what      smallint NOT NULL,   -- kind of entity, or relation
+    id1       bytea    NOT NULL,   -- of the entity, or of the holder
+    id2       bytea,               -- of what is held
+    name      bytea
+);
+CREATE INDEX deed_owner ON deed (owner, id DESC);
+
 -- +goose Down
-DROP TABLE set_aside, history, said, offer, listing, document, anchor, progress;
+DROP TABLE deed, link, entity, moment, owner, set_aside, history, said, offer, listing, document, anchor, progress;
