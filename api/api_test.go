@@ -1,6 +1,7 @@
-package api_test
+package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,13 +14,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
-	"iod/api"
 	"iod/document"
 	"iod/index"
 	"iod/index/sqlite"
@@ -37,7 +39,9 @@ type world struct {
 	chain *storetest.Chain
 	url   string
 	weather,
-	noise key.AccountID
+	noise,
+	gone,
+	stranger key.AccountID
 }
 
 func newWorld(t testing.TB) *world {
@@ -51,7 +55,7 @@ func newWorld(t testing.TB) *world {
 	weather, noise, gone := storetest.Account(t, "weather"), storetest.Account(t, "noise"), storetest.Account(t, "gone")
 	stranger := storetest.Account(t, "stranger").Account()
 	owner := storetest.Account(t, "owner")
-	w.weather, w.noise = weather.Account(), noise.Account()
+	w.weather, w.noise, w.gone, w.stranger = weather.Account(), noise.Account(), gone.Account(), stranger
 	d := storetest.Weather(weather, 1000)
 	ownerID := owner.Account()
 	d.Owner = &ownerID
@@ -65,7 +69,7 @@ func newWorld(t testing.TB) *world {
 	c.Append(storetest.Write(stranger, w.weather, []byte{0xde, 0xad}, nil), storetest.Erase(gone.Account(), gone.Account()))
 	first := uint32(0)
 	storetest.Fill(t, s, index.Options{Source: c, From: &first})
-	srv := httptest.NewServer(api.New(s, api.Options{}))
+	srv := httptest.NewServer(New(s, Options{Stale: -1}))
 	t.Cleanup(srv.Close)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	w.url = srv.URL
@@ -93,6 +97,8 @@ func (w *world) get(t testing.TB, path string, header ...string) (*http.Response
 	return res, string(body)
 }
 
+var modified = regexp.MustCompile(`"dct:modified": \{\s+"@type": "xsd:dateTime",\s+"@value": "[^"]*"\s+\}`)
+
 // The shapes of all answers are in testdata, readable and reviewed.
 func TestGolden(t *testing.T) {
 	w := newWorld(t)
@@ -110,7 +116,23 @@ func TestGolden(t *testing.T) {
 		"devices-stream":     "/api/v1/devices?data_type=wind_speed&max_price=50&unit=m%2Fs&kind=mqtt&near=40.2,44.5&within=20",
 		"devices-page":       "/api/v1/devices?limit=1",
 		"devices-none":       "/api/v1/devices?q=nothing",
+		"devices-cheapest":   "/api/v1/devices?sort=price&limit=1",
+		"devices-nearest":    "/api/v1/devices?sort=distance&near=41,44&since=2026-11-01T00:00:01Z&bbox=40,39,50,42&data_type=video&data_type=noise",
 		"device":             "/api/v1/devices/" + w.weather.DID(),
+		"history":            "/api/v1/devices/" + w.weather.DID() + "/history?limit=1",
+		"proof":              "/api/v1/devices/" + w.weather.DID() + "/proof",
+		"proof-unsigned":     "/api/v1/devices/" + w.noise.DID() + "/proof",
+		"td":                 "/api/v1/devices/" + w.weather.DID() + "/td",
+		"td-version1":        "/api/v1/devices/" + w.noise.DID() + "/td",
+		"asyncapi":           "/api/v1/devices/" + w.weather.DID() + "/asyncapi",
+		"asyncapi-version1":  "/api/v1/devices/" + w.noise.DID() + "/asyncapi",
+		"td-ended":           "/api/v1/devices/" + w.gone.DID() + "/td",
+		"catalog":            "/catalog?limit=1&q=weather",
+		"resolve":            "/1.0/identifiers/" + w.weather.DID(),
+		"resolve-ended":      "/1.0/identifiers/" + w.gone.DID(),
+		"resolve-unlisted":   "/1.0/identifiers/did:peaq:" + hexOf(w.stranger[:]),
+		"resolve-bad":        "/1.0/identifiers/did:peaq:nonsense",
+		"resolve-method":     "/1.0/identifiers/did:web:example.org",
 		"device-unknown":     "/api/v1/devices/" + key.AccountID{1}.DID(),
 		"device-bad":         "/api/v1/devices/did:peaq:nonsense",
 		"set-aside":          "/api/v1/set-aside",
@@ -124,6 +146,14 @@ func TestGolden(t *testing.T) {
 		"bad-near":           "/api/v1/devices?near=NaN,0",
 		"bad-within":         "/api/v1/devices?near=1,1&within=-5",
 		"bad-after":          "/api/v1/devices?after=AAAA",
+		"bad-after-order":    "/api/v1/devices?sort=price&after=" + formatMark(index.Mark{Rank: 5}, index.Query{}),
+		"bad-bbox":           "/api/v1/devices?bbox=0,50,10,40",
+		"bad-since":          "/api/v1/devices?since=yesterday",
+		"bad-sort":           "/api/v1/devices?sort=cheapest",
+		"bad-sort-distance":  "/api/v1/devices?sort=distance",
+		"bad-range":          "/api/v1/devices?min_price=2&max_price=1",
+		"bad-kind":           "/api/v1/devices?kind=MQTT!",
+		"bad-tail":           "/api/v1/status?verbose=1",
 		"bad-query":          "/api/v1/devices?q=%zz",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,6 +166,8 @@ func TestGolden(t *testing.T) {
 				m["committed"] = "(now)"
 			}
 			pretty, err := json.MarshalIndent(v, "", "  ")
+			pretty = modified.ReplaceAll(pretty, []byte(`"dct:modified": "(then)"`))
+			pretty = bytes.ReplaceAll(pretty, []byte(w.url), []byte("http://index.example"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,59 +189,40 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// Whatever stands in whichever parameter: an answer, never 500, and every listing still there.
-func TestInjection(t *testing.T) {
-	w := newWorld(t)
-	asked := 0
-	for _, evil := range storetest.Injections {
-		paths := []string{"/api/v1/devices/" + url.PathEscape(evil), "/" + url.PathEscape(evil), "/devices?" + url.QueryEscape(evil) + "=1"}
-		for _, name := range []string{"q", "data_type", "kind", "unit", "min_price", "max_price", "owner", "verified", "near", "within", "limit", "after", "document", evil} {
-			paths = append(paths, "/api/v1/devices?"+url.Values{name: {evil}}.Encode())
-		}
-		for _, name := range []string{"before", "limit"} {
-			paths = append(paths, "/api/v1/set-aside?"+url.Values{name: {evil}}.Encode())
-		}
-		for _, name := range []string{"address", "limit", "offset", "filters[0][field]", "filters[" + evil + "][field]"} {
-			paths = append(paths, "/devices?"+url.Values{name: {evil}}.Encode())
-		}
-		for _, part := range []string{"field", "condition", "value"} {
-			for _, field := range []string{"data_type", "location", "price_pin"} {
-				v := url.Values{"filters[0][field]": {field}, "filters[0][condition]": {"="}, "filters[0][value]": {"1"}}
-				v.Set("filters[0]["+part+"]", evil)
-				paths = append(paths, "/devices?"+v.Encode())
-			}
-		}
-		for _, path := range paths {
-			asked++
-			if res, body := w.get(t, path); res.StatusCode >= 500 || !json.Valid([]byte(body)) && res.StatusCode != http.StatusMovedPermanently {
-				t.Errorf("%s: %d %s", path, res.StatusCode, body)
-			}
-		}
-	}
-	if asked < 500 {
-		t.Errorf("only %d requests", asked)
-	}
-	if st, err := w.store.State(t.Context()); err != nil || st.Live != 2 {
-		t.Errorf("after all: %+v, %v", st, err)
-	}
-}
-
+// A tag lasts as long as nothing that is told changes.
 func TestETag(t *testing.T) {
 	w := newWorld(t)
-	for _, path := range []string{"/devices", "/api/v1/devices", "/api/v1/devices/" + w.weather.DID()} {
-		res, _ := w.get(t, path)
-		tag := res.Header.Get("ETag")
-		if tag == "" {
-			t.Fatalf("%s has no ETag", path)
+	for path, moves := range map[string]struct{ block, device bool }{
+		"/devices": {false, true}, "/api/v1/devices": {false, true}, "/api/v1/devices/" + w.weather.DID(): {false, true},
+		"/catalog": {true, true}, "/api/v1/status": {true, true}, "/1.0/identifiers/" + w.noise.DID(): {false, true}, "/openapi.json": {}, "/api": {},
+	} {
+		tagOf := func() string {
+			res, _ := w.get(t, path)
+			return res.Header.Get("ETag")
 		}
-		if res, body := w.get(t, path, "If-None-Match", tag); res.StatusCode != http.StatusNotModified || body != "" {
-			t.Errorf("%s with its tag: %d %s", path, res.StatusCode, body)
+		tag := tagOf()
+		if !strings.HasPrefix(tag, `W/"`) {
+			t.Fatalf("%s has ETag %q", path, tag)
+		}
+		for _, given := range []string{tag, strings.TrimPrefix(tag, "W/"), `"x", ` + tag, "*"} {
+			if res, body := w.get(t, path, "If-None-Match", given); res.StatusCode != http.StatusNotModified || body != "" || res.Header.Get("ETag") != tag {
+				t.Errorf("%s with %s: %d %s", path, given, res.StatusCode, body)
+			}
 		}
 		w.chain.Append()
 		storetest.Fill(t, w.store, index.Options{Source: w.chain})
-		if res, _ := w.get(t, path, "If-None-Match", tag); res.StatusCode != http.StatusOK || res.Header.Get("ETag") == tag {
-			t.Errorf("%s after another block: %d, tag %s", path, res.StatusCode, tag)
+		if now := tagOf(); (now != tag) != moves.block {
+			t.Errorf("%s after an empty block: tag %s, before %s", path, now, tag)
 		}
+		tag = tagOf()
+		w.chain.Append(storetest.Write(w.noise, w.noise, storetest.Unsigned(w.noise, "noise", "4"), nil))
+		storetest.Fill(t, w.store, index.Options{Source: w.chain})
+		if now := tagOf(); (now != tag) != moves.device {
+			t.Errorf("%s after a change: tag %s, before %s", path, now, tag)
+		}
+	}
+	if res, _ := w.get(t, "/api/v1/devices?since=1h"); res.Header.Get("ETag") != "" {
+		t.Error("a search that depends on the hour has an ETag")
 	}
 }
 
@@ -240,36 +253,77 @@ type broken struct {
 func (b broken) State(ctx context.Context) (index.State, error) { return index.State{}, b.do(ctx) }
 
 func TestFaults(t *testing.T) {
-	entered, release := make(chan struct{}), make(chan struct{})
-	h := api.New(broken{do: func(ctx context.Context) error {
-		entered <- struct{}{}
-		<-release
-		return errors.New("disk on fire at /secret/path")
-	}}, api.Options{MaxInFlight: 1})
-	done := make(chan *httptest.ResponseRecorder)
+	var h http.Handler
 	ask := func() *httptest.ResponseRecorder {
 		r := httptest.NewRecorder()
 		h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, "/api/v1/status", nil))
 		return r
 	}
-	go func() { done <- ask() }()
-	<-entered
-	if r := ask(); r.Code != http.StatusServiceUnavailable || r.Header().Get("Retry-After") == "" {
-		t.Errorf("one too many: %d", r.Code)
-	}
-	close(release)
-	if r := <-done; r.Code != http.StatusInternalServerError || strings.Contains(r.Body.String(), "secret") {
-		t.Errorf("a broken store: %d %s", r.Code, r.Body)
-	}
-	for want, do := range map[int]func(context.Context) error{
-		http.StatusInternalServerError: func(context.Context) error { panic("boom") },
-		http.StatusServiceUnavailable:  func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	for name, x := range map[string]struct {
+		want int
+		do   func(context.Context) error
+	}{
+		"panic":    {http.StatusInternalServerError, func(context.Context) error { panic("boom") }},
+		"slow":     {http.StatusServiceUnavailable, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+		"database": {http.StatusServiceUnavailable, func(context.Context) error { return errors.New("disk on fire at /secret/path") }},
 	} {
-		h = api.New(broken{do: do}, api.Options{Timeout: 1})
-		if r := ask(); r.Code != want || !json.Valid(r.Body.Bytes()) {
-			t.Errorf("%d %s, want %d", r.Code, r.Body, want)
+		h = New(broken{do: x.do}, Options{Timeout: time.Millisecond})
+		r := ask()
+		if r.Code != x.want || !json.Valid(r.Body.Bytes()) || r.Header().Get("Content-Type") != "application/problem+json" || strings.Contains(r.Body.String(), "secret") {
+			t.Errorf("%s: %d %s, want %d", name, r.Code, r.Body, x.want)
+		}
+		if x.want == http.StatusServiceUnavailable && r.Header().Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", name)
 		}
 	}
+}
+
+// Costly requests wait for their turn, some of them; cheap ones don't.
+func TestGate(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	h := New(slow{do: func() { entered <- struct{}{}; <-release }}, Options{Work: 1, Queue: 1})
+	ask := func(path string) int {
+		r := httptest.NewRecorder()
+		h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))
+		return r.Code
+	}
+	codes := make(chan int)
+	go func() { codes <- ask("/api/v1/devices") }()
+	<-entered
+	go func() { codes <- ask("/api/v1/devices") }() // it waits, or is the one that is refused
+	go func() { codes <- ask("/api/v1/devices") }()
+	if code := <-codes; code != http.StatusServiceUnavailable {
+		t.Errorf("one too many: %d", code)
+	}
+	if code := ask("/healthz"); code != http.StatusOK {
+		t.Errorf("a cheap one: %d", code)
+	}
+	release <- struct{}{}
+	if code := <-codes; code != http.StatusOK {
+		t.Errorf("the first: %d", code)
+	}
+	select {
+	case <-entered:
+		release <- struct{}{}
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("the second: %d", code)
+		}
+	case code := <-codes: // its second passed
+		t.Errorf("the second: %d", code)
+	}
+}
+
+// slow is a reader whose searches take a while.
+type slow struct {
+	index.Reader
+	do func()
+}
+
+func (slow) State(context.Context) (index.State, error) { return index.State{}, nil }
+
+func (s slow) Search(context.Context, index.Query) (index.Page, error) {
+	s.do()
+	return index.Page{}, nil
 }
 
 func TestServeStops(t *testing.T) {
@@ -279,7 +333,7 @@ func TestServeStops(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- api.Serve(ctx, ln, http.NotFoundHandler(), nil) }()
+	go func() { done <- Serve(ctx, ln, http.NotFoundHandler(), nil) }()
 	res, err := http.Get("http://" + ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -294,9 +348,9 @@ func TestServeStops(t *testing.T) {
 
 func TestClient(t *testing.T) {
 	w := newWorld(t)
-	c := &api.Client{Base: w.url, HTTP: http.DefaultClient}
+	c := &Client{Base: w.url, HTTP: http.DefaultClient}
 	yes := true
-	p, err := c.Devices(t.Context(), api.Query{Verified: &yes, Document: true, DataType: "wind_speed", MaxPrice: "100", Near: "40.1,44.5", Within: 100})
+	p, err := c.Devices(t.Context(), Query{Verified: &yes, Document: true, DataTypes: []string{"wind_speed"}, MaxPrice: "100", Near: "40.1,44.5", Within: 100})
 	if err != nil || len(p.Devices) != 1 {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -305,7 +359,7 @@ func TestClient(t *testing.T) {
 		t.Errorf("finding %+v, %v", f, err)
 	}
 	var all []string
-	for d, err := range c.All(t.Context(), api.Query{Limit: 1}) {
+	for d, err := range c.All(t.Context(), Query{Limit: 1}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -322,11 +376,11 @@ func TestClient(t *testing.T) {
 	if err != nil || len(a.SetAside) != 1 || a.SetAside[0].DID != w.weather.DID() {
 		t.Errorf("set aside %+v, %v", a, err)
 	}
-	var problem *api.Problem
+	var problem *Problem
 	if _, err := c.Device(t.Context(), key.AccountID{1}.DID()); !errors.As(err, &problem) || problem.Status != 404 {
 		t.Errorf("an unknown device: %v", err)
 	}
-	if _, err := c.Devices(t.Context(), api.Query{Limit: 9999}); !errors.As(err, &problem) || problem.Parameter != "limit" {
+	if _, err := c.Devices(t.Context(), Query{Limit: 9999}); !errors.As(err, &problem) || problem.Parameter != "limit" {
 		t.Errorf("a wrong parameter: %v", err)
 	}
 }
@@ -334,23 +388,23 @@ func TestClient(t *testing.T) {
 // The client believes the document, not the index.
 func TestVerify(t *testing.T) {
 	w := newWorld(t)
-	c := &api.Client{Base: w.url, HTTP: http.DefaultClient}
+	c := &Client{Base: w.url, HTTP: http.DefaultClient}
 	honest, err := c.Device(t.Context(), w.weather.DID())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, x := range map[string]struct {
-		lie   func(*api.Device)
+		lie   func(*Device)
 		state document.State
 		field string
 	}{
-		"none":        {func(*api.Device) {}, document.Verified, ""},
-		"price":       {func(d *api.Device) { d.PriceAccess = "1" }, document.Verified, "price_access"},
-		"node":        {func(d *api.Device) { d.Node = strings.Repeat("0", 52) }, document.Verified, "node"},
-		"relays":      {func(d *api.Device) { d.Relays = []string{"tls://evil:1/x"} }, document.Verified, "relays"},
-		"streams":     {func(d *api.Device) { d.Streams = nil }, document.Verified, "streams"},
-		"another DID": {func(d *api.Device) { d.DID = w.noise.DID() }, document.Forged, "state"},
-		"a byte":      {func(d *api.Device) { d.Document = d.Document[:len(d.Document)-2] + "00" }, document.Forged, "state"},
+		"none":        {func(*Device) {}, document.Verified, ""},
+		"price":       {func(d *Device) { d.PriceAccess = "1" }, document.Verified, "price_access"},
+		"node":        {func(d *Device) { d.Node = strings.Repeat("0", 52) }, document.Verified, "node"},
+		"relays":      {func(d *Device) { d.Relays = []string{"tls://evil:1/x"} }, document.Verified, "relays"},
+		"streams":     {func(d *Device) { d.Streams = nil }, document.Verified, "streams"},
+		"another DID": {func(d *Device) { d.DID = w.noise.DID() }, document.Forged, "state"},
+		"a byte":      {func(d *Device) { d.Document = d.Document[:len(d.Document)-2] + "00" }, document.Forged, "state"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := honest.Device
@@ -379,7 +433,7 @@ func TestHostileIndex(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w) }))
 	defer srv.Close()
 	defer http.DefaultClient.CloseIdleConnections()
-	c := &api.Client{Base: srv.URL, HTTP: http.DefaultClient}
+	c := &Client{Base: srv.URL, HTTP: http.DefaultClient}
 	for name, f := range map[string]func(http.ResponseWriter){
 		"no JSON":     func(w http.ResponseWriter) { io.WriteString(w, "<html>") },
 		"endless":     func(w http.ResponseWriter) { io.Copy(w, io.LimitReader(zeros{}, 33<<20)) },

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,6 +76,40 @@ func (c *Client) Device(ctx context.Context, did string) (Detail, error) {
 	return d, nil
 }
 
+// History asks for a page of a device's history: lines with an id below before (0: the newest), at most limit (0: the server's).
+func (c *Client) History(ctx context.Context, did string, before int64, limit int) (History, error) {
+	var h History
+	err := c.ofDevice(ctx, did, "/history", paging(before, limit), &h)
+	return h, err
+}
+
+// Proof asks what verified a device.
+func (c *Client) Proof(ctx context.Context, did string) (Proof, error) {
+	var p Proof
+	err := c.ofDevice(ctx, did, "/proof", nil, &p)
+	return p, err
+}
+
+// ofDevice asks for something below a device's address.
+func (c *Client) ofDevice(ctx context.Context, did, what string, q url.Values, into any) error {
+	a, err := key.ParseAccount(did)
+	if err != nil {
+		return fmt.Errorf("ask for device %.100q: %w", did, err)
+	}
+	return c.get(ctx, "/api/v1/devices/"+a.DID()+what, q, into)
+}
+
+func paging(before int64, limit int) url.Values {
+	v := url.Values{}
+	if before > 0 {
+		v.Set("before", strconv.FormatInt(before, 10))
+	}
+	if limit > 0 {
+		v.Set("limit", strconv.Itoa(limit))
+	}
+	return v
+}
+
 // Status asks how far the index is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
@@ -84,15 +119,8 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 
 // Asides asks for a page of what is set aside: those with an id below before (0: the newest), at most limit (0: the server's).
 func (c *Client) Asides(ctx context.Context, before int64, limit int) (Asides, error) {
-	v := url.Values{}
-	if before > 0 {
-		v.Set("before", fmt.Sprint(before))
-	}
-	if limit > 0 {
-		v.Set("limit", fmt.Sprint(limit))
-	}
 	var a Asides
-	err := c.get(ctx, "/api/v1/set-aside", v, &a)
+	err := c.get(ctx, "/api/v1/set-aside", paging(before, limit), &a)
 	return a, err
 }
 
@@ -199,6 +227,7 @@ func (d *Device) verify() (Finding, error) {
 	l := index.Listing{Account: a, Device: doc, State: verdict.State, Reason: verdict.Reason, Vouched: verdict.Vouched, Raw: raw, Expires: index.Never}
 	own := deviceOf(&l)
 	own.Status, own.Expires, own.First, own.Updated, own.Signer, own.Chain = d.Status, d.Expires, d.First, d.Updated, d.Signer, d.Chain
+	own.Offer, own.Distance = d.Offer, d.Distance // of the search, not of the document
 	return Finding{Verdict: verdict, Device: own, Differs: differing(own, *d)}, nil
 }
 

@@ -4,38 +4,40 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"net/http"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 
+	"iod/api/schema"
 	"iod/index"
 	"iod/key"
 )
 
-// legacyEntry is a device as the existing marketplace shows it.
-type legacyEntry struct {
-	Address   string       `json:"address"`
-	Version   string       `json:"version"`
-	Device    legacyDevice `json:"device"`
-	UpdatedAt int64        `json:"updated_at"` // Unix seconds
+// LegacyEntry is a device as the existing marketplace shows it.
+type LegacyEntry struct {
+	Address   string       `json:"address" doc:"SS58 address of the device's account."`
+	Version   string       `json:"version" enum:"v1" doc:"Of the document."`
+	Device    LegacyDevice `json:"device" doc:"What the document says."`
+	UpdatedAt int64        `json:"updated_at" doc:"Unix time of the block that brought the document." unit:"s"`
 }
 
-type legacyDevice struct {
-	DataType    string            `json:"data_type"`
-	Location    string            `json:"location"`
-	PriceAccess json.Number       `json:"price_access"`
-	PricePin    json.Number       `json:"price_pin"`
-	StaexMCCID  string            `json:"staex_mcc_id"`
-	MQTTTopics  []string          `json:"mqtt_topics"`
-	Additional  map[string]string `json:"additional,omitempty"`
+// LegacyDevice is what the existing marketplace shows of a document.
+type LegacyDevice struct {
+	DataType    string            `json:"data_type" doc:"What the device measures."`
+	Location    string            `json:"location" doc:"A name, or lat,lon in degrees."`
+	PriceAccess json.Number       `json:"price_access" doc:"Zero when there is none." unit:"PEAQ"`
+	PricePin    json.Number       `json:"price_pin" doc:"Zero when there is none." unit:"PEAQ"`
+	StaexMCCID  string            `json:"staex_mcc_id" doc:"Node id in the overlay; empty when there is none."`
+	MQTTTopics  []string          `json:"mqtt_topics" doc:"MQTT topic filters."`
+	Additional  map[string]string `json:"additional,omitempty" doc:"Further fields; texts are JSON strings."`
 }
 
-func legacyOf(l *index.Listing) legacyEntry {
+func legacyOf(l *index.Listing) LegacyEntry {
 	d := &l.Device
-	e := legacyEntry{Address: l.Account.String(), Version: "v1", Device: legacyDevice{
-		DataType: d.DataType, Location: d.Location, PriceAccess: number(d.PriceAccess), PricePin: number(d.PricePin),
+	e := LegacyEntry{Address: l.Account.String(), Version: "v1", Device: LegacyDevice{
+		DataType: d.DataType, Location: d.Location, PriceAccess: jsonNumber(d.PriceAccess), PricePin: jsonNumber(d.PricePin),
 		MQTTTopics: append([]string{}, d.Topics...),
 	}}
 	if d.Node != (key.NodeID{}) {
@@ -53,8 +55,8 @@ func legacyOf(l *index.Listing) legacyEntry {
 	return e
 }
 
-// number is a price as a JSON number, zero when there is none.
-func number(s string) json.Number {
+// jsonNumber is a price as a JSON number, zero when there is none.
+func jsonNumber(s string) json.Number {
 	p, err := index.ParsePrice(s)
 	if err != nil {
 		return "0"
@@ -71,10 +73,31 @@ const (
 
 var filterName = regexp.MustCompile(`^filters\[(\d{1,4})\]\[(field|condition|value)\]$`)
 
+// The parameters of a legacy search, for the API document: it reads them itself.
+var legacyParams = []field{
+	account("address", "This device, and nothing else."),
+	&param[string]{read: readText, spec: spec{
+		Name: "filters[0][field]", Example: "data_type", Doc: "Field of a filter. There are up to 16 filters, numbered from 0 to 9999, of three parameters each; all must hold.",
+		Schema: schema.Schema{"type": "string", "enum": []string{"data_type", "location", "price_access", "price_pin"}},
+	}},
+	&param[string]{read: readText, spec: spec{
+		Name: "filters[0][condition]", Example: "=", Doc: "Condition of the filter.", Schema: schema.Schema{"type": "string", "enum": []string{"=", "<", ">"}},
+	}},
+	&param[string]{read: readText, spec: spec{
+		Name: "filters[0][value]", Example: "weather", Doc: "What the field is compared with: texts as texts, prices as decimals.", Schema: schema.Schema{"type": "string", "maxLength": maxValue},
+	}},
+	&param[int64]{spec: spec{
+		Name: "limit", Example: "10", Doc: "Most that are answered; above 500 it is 500.", Schema: schema.Schema{"type": "integer", "minimum": 0, "maximum": 1<<32 - 1, "default": legacyDefault},
+	}},
+	&param[int64]{spec: spec{
+		Name: "offset", Example: "0", Doc: "How many to pass over.", Schema: schema.Schema{"type": "integer", "minimum": 0, "maximum": legacyOffset, "default": 0},
+	}},
+}
+
 // parseLegacy reads the query form of the existing marketplace. Unknown parameters are ignored, as it does.
 func parseLegacy(v url.Values) (index.LegacyQuery, error) {
 	q := index.LegacyQuery{Limit: legacyDefault}
-	for _, name := range sorted(v) {
+	for _, name := range slices.Sorted(maps.Keys(v)) {
 		if known := name == "address" || name == "limit" || name == "offset" || filterName.MatchString(name); !known {
 			continue
 		}
@@ -86,11 +109,11 @@ func parseLegacy(v url.Values) (index.LegacyQuery, error) {
 		}
 	}
 	if v.Has("address") {
-		a, err := parseAccount(v.Get("address"))
+		a, err := key.ParseAccount(v.Get("address"))
 		if err != nil {
 			return q, wrong("address", "%v", err)
 		}
-		q.Account = a
+		q.Account = &a
 		return q, nil
 	}
 	var err error
@@ -111,7 +134,7 @@ func count(v url.Values, name string, absent, most int) (int, error) {
 	}
 	n, err := strconv.ParseUint(v.Get(name), 10, 32)
 	if err != nil || n > uint64(most) {
-		return 0, wrong(name, "%q is not a number from 0 to %d", v.Get(name), most)
+		return 0, wrong(name, "%.40q is not a number from 0 to %d", v.Get(name), most)
 	}
 	return int(n), nil
 }
@@ -170,25 +193,18 @@ func parseFilter(v url.Values, n int) (index.LegacyFilter, error) {
 	return f, nil
 }
 
-func (s *server) legacy(w http.ResponseWriter, r *http.Request) error {
-	v, err := values(r)
+func (s *server) legacy(c *call) (reply, error) {
+	q, err := parseLegacy(c.query)
 	if err != nil {
-		return err
+		return reply{}, err
 	}
-	q, err := parseLegacy(v)
+	found, err := s.reader.Legacy(c.r.Context(), q)
 	if err != nil {
-		return err
+		return reply{}, err
 	}
-	if fresh, err := s.fresh(w, r); fresh || err != nil {
-		return err
-	}
-	found, err := s.reader.Legacy(r.Context(), q)
-	if err != nil {
-		return err
-	}
-	entries := make([]legacyEntry, len(found))
+	entries := make([]LegacyEntry, len(found))
 	for i, l := range found {
 		entries[i] = legacyOf(l)
 	}
-	return answer(w, r, entries)
+	return asJSON(entries)
 }

@@ -1,9 +1,9 @@
-// Package interop runs scripts that use software which others wrote (the polkadot.js API and its keyring), for tests
-// that check iod against it. Tests of any package may import it.
+// Package interop runs scripts that use software which others wrote (the polkadot.js API and its keyring, validators of documents), for
+// tests that check iod against it. Tests of any package may import it.
 //
-// The scripts stand in this directory, and package.json pins what they import. It is installed with npm once for each
-// version of package.json, below the user's cache directory; a lock keeps test packages that run at the same time
-// from installing twice. Without node or npm the test is skipped and says so.
+// The scripts stand in this directory, and package.json and requirements.txt pin what they import. It is installed with npm and pip once for
+// each version of these files, below the user's cache directory; a lock keeps test packages that run at the same time from
+// installing twice. Without node, npm or python3 the test is skipped and says so.
 package interop
 
 import (
@@ -60,7 +60,7 @@ func Command(ctx context.Context, t testing.TB, script string, args ...string) *
 	t.Helper()
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("SKIPPED: NOT CHECKED AGAINST polkadot.js: %s is not installed here: %v", program, err)
+			t.Skipf("SKIPPED: NOT CHECKED AGAINST WHAT OTHERS WROTE: %s is not installed here: %v", program, err)
 		}
 	}
 	home, err := install(ctx)
