@@ -3,6 +3,7 @@
 # make build   bin/iod and bin/weather
 # make device  bin/iod-device for a gateway: stripped, without index, development chain and demo
 # make cross   every platform that devices have
+# make packages   Debian packages, tarballs, bills of materials and checksums below dist/ (VERSION=1.2.3)
 # make bench   the figures of BENCHMARKS.md that are Go benchmarks
 # make fuzz    every fuzz target, FUZZTIME each
 GO          ?= go
@@ -13,7 +14,7 @@ PLATFORMS    = linux/arm linux/arm64 linux/mips linux/mipsle linux/riscv64 linux
 # The race detector needs a C compiler.
 RACE        := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
-.PHONY: test lint build device cross bench fuzz deps
+.PHONY: test lint build device cross packages bench fuzz deps
 
 deps:
 	@./.ci/deps
@@ -40,6 +41,11 @@ cross:
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -tags device -ldflags '-s -w' -o bin/iod-$${p%/*}-$${p#*/} ./cmd/iod && echo "built $$p" || exit 1; \
 	done
 	@ls -l bin/iod-*
+
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0)
+
+packages:
+	packaging/build $(VERSION) dist
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

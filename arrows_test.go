@@ -14,6 +14,7 @@ import (
 // other lines than its own unless alone there; forbidden pairs come on top.
 var rooms = [][]string{
 	{"e2e"},
+	{"packaging"},
 	{"cmd/iod"},
 	{"demo"},
 	{"api"},

@@ -10,6 +10,7 @@ import (
 type InitOptions struct {
 	RPC      []string
 	Key      string
+	State    string // directory; empty: the default
 	Owner    string
 	Fleet    string // its name: the file is a fleet's, which manifests extend
 	DataType string
@@ -44,6 +45,9 @@ func InitManifest(o InitOptions) []byte {
 	}
 	set(true, "chain endpoints in order of preference; IOD_RPC overrides", "rpc = %s", list(o.RPC))
 	set(true, "made by iod key new; keep it secret", "key = %s", quote(or(o.Key, "device.key")))
+	if o.State != "" {
+		set(true, "what the device remembers", "state = %s", quote(o.State))
+	}
 	set(o.Owner != "", "whose grants decide; absent: the device's own account", "owner = %s", quote(or(o.Owner, "5F…")))
 	if o.Fleet != "" {
 		fmt.Fprintf(&b, "\n[fleet]\nname = %s  # iod access grant --fleet %s holds on all devices\ndevices = \"devices.txt\"  # their names and DIDs\n", quote(o.Fleet), o.Fleet)

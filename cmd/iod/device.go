@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,75 +43,6 @@ func (a *app) deviceKey(m *provision.Manifest) (*key.Pair, error) {
 		return nil, fmt.Errorf("device: %w", err)
 	}
 	return p, nil
-}
-
-func (a *app) deviceInit() *cobra.Command {
-	var path, keyFile string
-	var o provision.InitOptions
-	c := &cobra.Command{
-		Use:     "init",
-		Short:   "Write a commented manifest, and make the device's key if there is none",
-		Example: "  iod device init --data-type weather --target 127.0.0.1:1883 --topic 'measurements/#' --relay tls://relay.example:7777/<node id>",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if _, err := os.Lstat(path); err == nil {
-				return hint(usage(fmt.Errorf("write manifest: %s exists already", path)), "choose another file with -c")
-			}
-			p, err := a.loadOrMakeKey(filepath.Join(filepath.Dir(path), keyFile))
-			if err != nil {
-				return err
-			}
-			o.Key, o.RPC = keyFile, a.endpoints()
-			if err := os.WriteFile(path, provision.InitManifest(o), 0o644); err != nil {
-				return fmt.Errorf("write manifest: %w", err)
-			}
-			view := viewOf(p)
-			return a.print(map[string]string{"manifest": path, "key": keyFile, "address": view.Address, "did": view.DID},
-				"manifest  %s\nkey       %s\naddress   %s\ndid       %s\n\nnext: send a little PEAQ to the address (development chain: iod account faucet %s),\nedit the manifest, then: iod device check -c %s && iod device run -c %s\n",
-				path, keyFile, view.Address, view.DID, view.Address, path, path)
-		},
-	}
-	c.Flags().StringVarP(&path, "config", "c", "device.toml", "manifest to write; never overwritten")
-	c.Flags().StringVar(&keyFile, "key-file", "device.key", "the device's key file beside the manifest; made when absent")
-	initFlags(c, &o)
-	return c
-}
-
-// initFlags adds the flags that say what is in a new manifest.
-func initFlags(c *cobra.Command, o *provision.InitOptions) {
-	c.Flags().StringVar(&o.Owner, "owner", "", "address of the owner, whose key stays elsewhere")
-	c.Flags().StringVar(&o.DataType, "data-type", "", "what the device measures")
-	c.Flags().StringVar(&o.Location, "location", "", "\"lat,lon\" or a name")
-	c.Flags().StringArrayVar(&o.Relays, "relay", nil, "relay address; repeatable")
-	c.Flags().StringVar(&o.Target, "target", "", "host:port of the MQTT broker to share")
-	c.Flags().StringArrayVar(&o.Topics, "topic", nil, "MQTT topic filter to share; repeatable")
-}
-
-// writeNew writes a file that does not exist yet.
-func writeNew(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, os.ErrExist) {
-		return hint(usage(fmt.Errorf("write %s: it exists already", path)), "choose another file with -c")
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if _, err := f.Write(text); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), f.Close())
-	}
-	return f.Close()
-}
-
-// loadOrMakeKey loads a key file, or makes it when there is none.
-func (a *app) loadOrMakeKey(file string) (*key.Pair, error) {
-	if _, err := os.Lstat(file); err == nil {
-		return a.loadKey(file, key.Sr25519)
-	}
-	p, _, err := key.Generate(key.Sr25519)
-	if err != nil {
-		return nil, err
-	}
-	return p, key.Save(file, p, "", key.Meta{Created: time.Now().UnixMilli()})
 }
 
 func (a *app) deviceCheck() *cobra.Command {

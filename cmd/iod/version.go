@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// release is the version that a package was built as; empty in other builds.
+var release string
+
 // versionView is what `iod version` tells of this build. What the build does not record is "unknown".
 type versionView struct {
 	Version  string `json:"version"`
@@ -20,11 +23,14 @@ type versionView struct {
 
 func buildVersion() versionView {
 	v := versionView{Version: "unknown", Revision: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if release != "" {
+		v.Version = release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
 	}
-	if info.Main.Version != "" && info.Main.Version != "(devel)" {
+	if release == "" && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		v.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
