@@ -96,8 +96,8 @@ func valid(events []Event, block uint32) []Event {
 	return slices.DeleteFunc(events, func(e Event) bool { return e.Kind != Undecodable && e.Expires < block })
 }
 
-// commit writes a batch and the cursor in one transaction. A store that fails is tried again for r.Patience, and then once more block
-// by block: so what can be written is, and the error names the block that cannot.
+// commit writes a batch and the cursor in one transaction. A store that is not available is tried again without end; one that fails
+// otherwise for r.Patience, and then once more block by block: so what can be written is, and the error names the block that cannot.
 func (r *runner) commit(ctx context.Context, batch []*parcel) error {
 	began := r.now()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
@@ -108,7 +108,7 @@ func (r *runner) commit(ctx context.Context, batch []*parcel) error {
 		if ctx.Err() != nil || errors.Is(err, ErrOtherWriter) {
 			return fmt.Errorf("write block %d to the index: %w", batch[0].block.Number, err)
 		}
-		if r.now().Sub(began) > r.Patience {
+		if r.now().Sub(began) > r.Patience && !errors.Is(err, ErrUnavailable) {
 			return r.single(ctx, batch)
 		}
 		r.Log.Warn("index cannot be written; trying again", "from", batch[0].block.Number, "to", batch[len(batch)-1].block.Number,

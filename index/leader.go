@@ -21,6 +21,10 @@ type Announcer interface {
 	Announcements(ctx context.Context) (<-chan struct{}, error)
 }
 
+// ErrUnavailable is wrapped by errors of a store that cannot be reached, or cannot work, at present. Trying again may help: Run does so
+// without end, and servers answer 503.
+var ErrUnavailable = errors.New("the index's database is not available")
+
 // Lead runs an index whenever this process is the one that writes, until ctx ends or the run fails otherwise than by losing the
 // store to another process. standby, when not nil, is told when the process begins to wait and when it begins to write.
 func Lead(ctx context.Context, l Leader, o Options, standby func(bool)) error {

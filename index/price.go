@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/big"
@@ -53,6 +54,9 @@ func (p Price) String() string {
 	}
 	return whole + "." + frac
 }
+
+// Compare is negative when p is less than q, 0 when they are the same.
+func (p Price) Compare(q Price) int { return bytes.Compare(p[:], q[:]) }
 
 func digits(s string) bool {
 	for _, c := range []byte(s) {

@@ -1,0 +1,236 @@
+package atlas
+
+import (
+	"math/bits"
+
+	"iod/document"
+	"iod/index"
+	"iod/key"
+)
+
+const (
+	blockRows = 1 << rowBits
+	mostOffer = 1<<16 - 1 // offers in a block
+)
+
+// bitmap is a bit for each row of a block.
+type bitmap [blockRows / 64]uint64
+
+func (m *bitmap) set(i int)      { m[i>>6] |= 1 << (i & 63) }
+func (m *bitmap) unset(i int)    { m[i>>6] &^= 1 << (i & 63) }
+func (m *bitmap) has(i int) bool { return m[i>>6]&(1<<(i&63)) != 0 }
+
+func (m *bitmap) count() (n int) {
+	for _, w := range m {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+func (m *bitmap) empty() bool {
+	var all uint64
+	for _, w := range m {
+		all |= w
+	}
+	return all == 0
+}
+
+// first is the lowest row that is set.
+func (m *bitmap) first() int {
+	for i, w := range m {
+		if w != 0 {
+			return i<<6 + bits.TrailingZeros64(w)
+		}
+	}
+	return -1
+}
+
+// block is a run of listings along the curve. Rows are added at the end and marked dead; otherwise they don't change.
+type block struct {
+	number uint32 // in columns.blocks
+	from   uint64 // place on the curve from which on listings belong here; unplaced for those without a place
+
+	live, verified, seen bitmap
+
+	account []key.AccountID
+	rank    []index.Rank
+	owner   []uint64 // columns.ownerKey
+	x, y    []uint32 // easting, southing
+	lat     []int32
+	ends    []uint16 // of the row's offers
+	label   []uint32 // by offer
+	price   []priceKey
+	long    []longPrice // of offers whose key does not tell all, in their order
+
+	// Of live rows, but newest, which may be of a dead one.
+	alive  int
+	sumX   uint64
+	sumLat int64
+	within extent
+	newest index.Rank
+}
+
+// longPrice is the price of an offer whose key is not exact.
+type longPrice struct {
+	offer uint16
+	price index.Price
+}
+
+// newBlock makes room for so many rows and offers, and a few more.
+func newBlock(number uint32, from uint64, rows, offers int) *block {
+	b := &block{number: number, from: from, within: nowhere}
+	b.room(rows, offers)
+	return b
+}
+
+func (b *block) rows() int { return len(b.rank) }
+
+// room makes room for so many rows and offers in all. Columns grow by an eighth, since there are many blocks.
+func (b *block) room(rows, offers int) {
+	if rows > cap(b.rank) {
+		n := min(rows+rows/8+16, blockRows)
+		b.account, b.rank, b.owner = grown(b.account, n), grown(b.rank, n), grown(b.owner, n)
+		b.lat, b.ends = grown(b.lat, n), grown(b.ends, n)
+		if b.from != unplaced {
+			b.x, b.y = grown(b.x, n), grown(b.y, n)
+		}
+	}
+	if offers > cap(b.label) {
+		n := min(offers+offers/8+16, mostOffer)
+		b.label, b.price = grown(b.label, n), grown(b.price, n)
+	}
+}
+
+func grown[T any](s []T, n int) []T {
+	out := make([]T, len(s), n)
+	copy(out, s)
+	return out
+}
+
+// row is a listing on its way into a block.
+type row struct {
+	account  *key.AccountID
+	rank     index.Rank
+	owner    uint64
+	x, y     uint32
+	lat      int32
+	verified bool
+	seen     bool
+}
+
+// begin adds a row without its offers and returns its number. There is room.
+func (b *block) begin(r *row) int {
+	i := len(b.rank)
+	b.account, b.rank, b.owner = append(b.account, *r.account), append(b.rank, r.rank), append(b.owner, r.owner)
+	b.lat, b.ends = append(b.lat, r.lat), append(b.ends, uint16(len(b.label)))
+	if b.from != unplaced {
+		b.x, b.y = append(b.x, r.x), append(b.y, r.y)
+		b.within.add(r.x, r.y, r.lat)
+		b.sumX, b.sumLat = b.sumX+uint64(r.x), b.sumLat+int64(r.lat)
+	}
+	b.live.set(i)
+	if r.verified {
+		b.verified.set(i)
+	}
+	if r.seen {
+		b.seen.set(i)
+	}
+	b.alive++
+	b.newest = max(b.newest, r.rank)
+	return i
+}
+
+// offer adds an offer to the last row.
+func (b *block) offer(label uint32, k priceKey, p *index.Price) {
+	if k.more() {
+		b.long = append(b.long, longPrice{uint16(len(b.label)), *p})
+	}
+	b.label, b.price = append(b.label, label), append(b.price, k)
+	b.ends[len(b.ends)-1] = uint16(len(b.label))
+}
+
+// offers are the bounds of a row's offers.
+func (b *block) offers(i int) (from, to int) {
+	if i > 0 {
+		from = int(b.ends[i-1])
+	}
+	return from, int(b.ends[i])
+}
+
+// exact is the price of an offer whose key tells too little.
+func (b *block) exact(offer int) *index.Price {
+	lo, hi := 0, len(b.long)
+	for lo < hi {
+		if mid := (lo + hi) / 2; int(b.long[mid].offer) < offer {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return &b.long[lo].price
+}
+
+// at reads a row.
+func (b *block) at(i int) row {
+	r := row{account: &b.account[i], rank: b.rank[i], owner: b.owner[i], lat: b.lat[i], verified: b.verified.has(i), seen: b.seen.has(i)}
+	if b.from != unplaced {
+		r.x, r.y = b.x[i], b.y[i]
+	}
+	return r
+}
+
+// curve is the place of a row on the curve.
+func (b *block) curve(i int) uint64 {
+	if b.from == unplaced {
+		return unplaced
+	}
+	return curve(b.x[i], b.y[i])
+}
+
+// copyFrom adds a row of another block; there is room.
+func (b *block) copyFrom(src *block, i int) int {
+	r := src.at(i)
+	n := b.begin(&r)
+	for o, to := src.offers(i); o < to; o++ {
+		var p *index.Price
+		if src.price[o].more() {
+			p = src.exact(o)
+		}
+		b.offer(src.label[o], src.price[o], p)
+	}
+	return n
+}
+
+// kill marks a row dead.
+func (b *block) kill(i int) {
+	b.live.unset(i)
+	b.verified.unset(i)
+	b.seen.unset(i)
+	b.alive--
+	if b.from == unplaced {
+		return
+	}
+	x, y, lat := b.x[i], b.y[i], b.lat[i]
+	b.sumX, b.sumLat = b.sumX-uint64(x), b.sumLat-int64(lat)
+	if b.within.edge(x, y, lat) {
+		b.within = nowhere
+		for i := range b.rank {
+			if b.live.has(i) {
+				b.within.add(b.x[i], b.y[i], b.lat[i])
+			}
+		}
+	}
+}
+
+// liveOffers counts the offers of live rows.
+func (b *block) liveOffers() (n int) {
+	for i := range b.rank {
+		if b.live.has(i) {
+			from, to := b.offers(i)
+			n += to - from
+		}
+	}
+	return n
+}
+
+func verified(s document.State) bool { return s == document.Verified }

@@ -1,0 +1,294 @@
+package atlas
+
+import (
+	"math/bits"
+
+	"iod/document"
+	"iod/index"
+)
+
+// The conditions that offers must meet, as bits.
+const (
+	ofType uint8 = 1 << iota
+	ofUnit
+	ofKind
+	ofPrice
+
+	ofAll   = ofType | ofUnit | ofKind | ofPrice
+	ofLabel = ofType | ofUnit | ofKind
+)
+
+// plan is a query made ready for the columns.
+type plan struct {
+	state document.State
+	since index.Rank
+	owner uint64 // 0: any
+	text  bool
+	ranks rankSet
+
+	placed    bool // what has no place doesn't match
+	boxed     bool
+	spans     []span
+	low, high int32
+	near      *index.Near
+
+	offers bool    // offers must meet a condition
+	met    []uint8 // by label: the conditions it meets
+	priced bool
+	from   priceKey // offers from and to these prices
+	to     priceKey
+	min    *index.Price // when keys tell too little
+	max    *index.Price
+
+	chosen bitset // scratch: words of a dictionary
+}
+
+// compile reads a query. ranks are those that match its text.
+func (p *plan) compile(c *columns, q *index.Query, ranks []index.Rank) {
+	*p = plan{met: p.met[:0], spans: p.spans[:0], chosen: p.chosen, ranks: p.ranks, state: q.State}
+	p.placed = q.Near != nil || q.Box != nil
+	if q.Near != nil && q.Near.Km > 0 {
+		p.near = q.Near
+	}
+	if !q.Since.IsZero() {
+		p.since = index.FirstRank(q.Since)
+	}
+	if q.Owner != nil {
+		p.owner = c.ownerKey(q.Owner)
+	}
+	if q.Text != "" {
+		p.text = true
+		p.ranks.fill(ranks)
+	}
+	if b := q.Box; b != nil {
+		p.boxed = true
+		p.spans = spans(p.spans, b.West, b.East)
+		p.low, p.high = atLeast(b.South), atMost(b.North)
+	}
+	p.priced = q.MinPrice != nil || q.MaxPrice != nil
+	p.from, p.to = 0, noPrice-1
+	if q.MinPrice != nil {
+		p.from, p.min = keyOf(q.MinPrice), q.MinPrice
+	}
+	if q.MaxPrice != nil {
+		p.to, p.max = keyOf(q.MaxPrice), q.MaxPrice
+	}
+	p.offers = p.priced || len(q.DataTypes) > 0 || len(q.Units) > 0 || len(q.Kinds) > 0
+	p.label(&c.labels, q)
+}
+
+// label finds out which labels meet which conditions.
+func (p *plan) label(l *labels, q *index.Query) {
+	if cap(p.met) < len(l.all) {
+		p.met = make([]uint8, len(l.all)+len(l.all)/4)
+	}
+	p.met = p.met[:len(l.all)]
+	for i := range p.met {
+		p.met[i] = ofLabel
+	}
+	for _, f := range []struct {
+		names []string
+		words *words
+		bit   uint8
+		code  func(label) uint32
+	}{
+		{q.DataTypes, &l.types, ofType, func(x label) uint32 { return x.dataType }},
+		{q.Units, &l.units, ofUnit, func(x label) uint32 { return x.unit }},
+		{q.Kinds, &l.kinds, ofKind, func(x label) uint32 { return x.kind }},
+	} {
+		if len(f.names) == 0 {
+			continue
+		}
+		p.chosen.clear(len(f.words.text))
+		for _, name := range f.names {
+			if n, ok := f.words.code[name]; ok {
+				p.chosen.set(n)
+			}
+		}
+		for i, x := range l.all {
+			if !p.chosen.has(f.code(x)) {
+				p.met[i] &^= f.bit
+			}
+		}
+	}
+}
+
+// rows finds the live rows of a block that meet all conditions but those of offers, and says whether there are any.
+func (p *plan) rows(b *block, m *bitmap) bool {
+	return p.places(b, m) && p.believed(b, m) && p.fresh(b, m)
+}
+
+// places is rows without state and freshness.
+func (p *plan) places(b *block, m *bitmap) bool {
+	if b.alive == 0 || p.placed && b.from == unplaced {
+		return false
+	}
+	*m = b.live
+	if p.boxed {
+		switch b.within.toBox(p.spans, p.low, p.high) {
+		case outside:
+			return false
+		case across:
+			m.narrow(func(i int) bool { return p.inBox(b.x[i], b.lat[i]) })
+		}
+	}
+	if p.near != nil {
+		switch b.within.toCircle(p.near) {
+		case outside:
+			return false
+		case across:
+			m.narrow(func(i int) bool {
+				return index.Distance(p.near.Lat, p.near.Lon, degrees(b.lat[i]), degrees(longitude(b.x[i]))) <= p.near.Km
+			})
+		}
+	}
+	if p.owner != 0 {
+		m.narrow(func(i int) bool { return b.owner[i] == p.owner })
+	}
+	if p.text {
+		m.narrow(func(i int) bool { return p.ranks.has(b.rank[i]) })
+	}
+	return !m.empty()
+}
+
+func (p *plan) inBox(x uint32, lat int32) bool {
+	if lat < p.low || lat > p.high {
+		return false
+	}
+	for _, s := range p.spans {
+		if x >= s.west && x <= s.east {
+			return true
+		}
+	}
+	return false
+}
+
+// believed leaves the rows of the state asked for.
+func (p *plan) believed(b *block, m *bitmap) bool {
+	switch p.state {
+	case "":
+		return true
+	case document.Verified:
+		for i := range m {
+			m[i] &= b.verified[i]
+		}
+	case document.Unverified:
+		for i := range m {
+			m[i] &^= b.verified[i]
+		}
+	default:
+		return false
+	}
+	return !m.empty()
+}
+
+// fresh leaves the rows that are new enough.
+func (p *plan) fresh(b *block, m *bitmap) bool {
+	if p.since == 0 {
+		return true
+	}
+	if b.newest < p.since {
+		return false
+	}
+	m.narrow(func(i int) bool { return b.rank[i] >= p.since })
+	return !m.empty()
+}
+
+// offered leaves the rows of which an offer meets all its conditions.
+func (p *plan) offered(b *block, m *bitmap) bool {
+	if !p.offers {
+		return true
+	}
+	m.narrow(func(i int) bool {
+		for o, to := b.offers(i); o < to; o++ {
+			if p.met[b.label[o]] == ofLabel && (!p.priced || p.affordable(b, o)) {
+				return true
+			}
+		}
+		return false
+	})
+	return !m.empty()
+}
+
+// affordable says whether an offer has a price within the limits.
+func (p *plan) affordable(b *block, o int) bool {
+	k := b.price[o]
+	if k < p.from || k > p.to {
+		return false
+	}
+	if !k.more() || k != p.from && k != p.to {
+		return true
+	}
+	exact := b.exact(o)
+	return (k != p.from || exact.Compare(*p.min) >= 0) && (k != p.to || exact.Compare(*p.max) <= 0)
+}
+
+// narrow keeps of the rows that are set those that keep says.
+func (m *bitmap) narrow(keep func(i int) bool) {
+	for w, word := range m {
+		for rest := word; rest != 0; rest &= rest - 1 {
+			if i := bits.TrailingZeros64(rest); !keep(w<<6 + i) {
+				word &^= 1 << i
+			}
+		}
+		m[w] = word
+	}
+}
+
+// bitset is a set of small numbers.
+type bitset []uint64
+
+func (s *bitset) clear(size int) {
+	n := (size + 63) / 64
+	if cap(*s) < n {
+		*s = make(bitset, n)
+	}
+	*s = (*s)[:n]
+	clear(*s)
+}
+
+func (s bitset) set(n uint32)      { s[n>>6] |= 1 << (n & 63) }
+func (s bitset) has(n uint32) bool { return s[n>>6]&(1<<(n&63)) != 0 }
+
+// rankSet is a hash table of ranks.
+type rankSet struct {
+	slots []index.Rank // 0: empty
+	shift int
+	zero  bool
+}
+
+func (s *rankSet) fill(ranks []index.Rank) {
+	width := bits.Len(uint(2*len(ranks)) | 63)
+	if cap(s.slots) < 1<<width {
+		s.slots = make([]index.Rank, 1<<width)
+	}
+	s.slots, s.shift, s.zero = s.slots[:1<<width], 64-width, false
+	clear(s.slots)
+	for _, r := range ranks {
+		if r == 0 {
+			s.zero = true
+			continue
+		}
+		i := s.home(r)
+		for s.slots[i] != 0 && s.slots[i] != r {
+			i = (i + 1) & (len(s.slots) - 1)
+		}
+		s.slots[i] = r
+	}
+}
+
+func (s *rankSet) home(r index.Rank) int {
+	const golden = 0x9e3779b97f4a7c15
+	return int(uint64(r) * golden >> s.shift)
+}
+
+func (s *rankSet) has(r index.Rank) bool {
+	if r == 0 {
+		return s.zero
+	}
+	for i := s.home(r); ; i = (i + 1) & (len(s.slots) - 1) {
+		if s.slots[i] == 0 || s.slots[i] == r {
+			return s.slots[i] == r
+		}
+	}
+}

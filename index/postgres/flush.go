@@ -1,0 +1,259 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"iod/index"
+)
+
+// table collects rows of a table as one array for each column.
+type table struct {
+	statement string
+	columns   []any
+	n         int
+}
+
+// write queues the statement with its arrays, if there are rows.
+func (t *table) write(b *pgx.Batch) {
+	if t.n > 0 {
+		b.Queue(t.statement, t.columns...)
+	}
+}
+
+// add appends to the arrays, which are given by pointers.
+func add[T any](to *[]T, x T) { *to = append(*to, x) }
+
+// flush sends what waits to be written.
+func (x *tx) flush(ctx context.Context) error {
+	var b pgx.Batch
+	x.queue(&b)
+	return x.send(ctx, &b)
+}
+
+func (x *tx) send(ctx context.Context, b *pgx.Batch) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := x.t.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+func (x *tx) queue(b *pgx.Batch) {
+	x.queueDocuments(b)
+	x.queueListings(b)
+	x.queueHistory(b)
+	x.queueAsides(b)
+	x.queueRights(b)
+}
+
+func (x *tx) queueDocuments(b *pgx.Batch) {
+	var hashes, raws [][]byte
+	for _, h := range x.docOrder {
+		hashes = append(hashes, h[:])
+		raws = append(raws, orEmpty(x.docs[h]))
+	}
+	t := table{"INSERT INTO document (hash, raw) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING", []any{hashes, raws}, len(hashes)}
+	t.write(b)
+	x.docOrder = nil
+	clear(x.docs)
+}
+
+func orEmpty(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+func (x *tx) queueListings(b *pgx.Batch) {
+	var old []int64
+	for _, h := range x.dirty {
+		if h.listed && (h.stale || h.l.Status != index.Live) {
+			old = append(old, int64(h.rank))
+		}
+	}
+	if len(old) > 0 {
+		b.Queue("DELETE FROM offer WHERE rank = ANY($1::bigint[])", old)
+		b.Queue("DELETE FROM said WHERE rank = ANY($1::bigint[])", old)
+	}
+	var rows listingRows
+	var offers offerRows
+	var said saidRows
+	for _, h := range x.dirty {
+		rows.add(h)
+		live := h.l.Status == index.Live
+		if live && (h.stale || !h.listed) {
+			offers.add(h.l)
+			said.add(h.l)
+		}
+		h.written, h.listed, h.rank, h.stale, h.dirty = true, live, h.l.Rank, false, false
+	}
+	x.dirty = nil
+	clear(x.left)
+	for _, t := range []table{rows.table(), offers.table(), said.table()} {
+		t.write(b)
+	}
+}
+
+type listingRows struct {
+	rank, expires, updated                     []int64
+	live                                       []bool
+	account, owner, document, access, pin, all [][]byte
+	dataType, location                         []string
+}
+
+func (r *listingRows) add(h *held) {
+	l := h.l
+	d := &l.Device
+	add(&r.rank, int64(l.Rank))
+	add(&r.expires, int64(l.Expires))
+	add(&r.updated, milli(l.Updated.Time))
+	add(&r.live, l.Status == index.Live)
+	add(&r.account, l.Account[:])
+	add(&r.owner, blob(l.Owner()))
+	add(&r.document, h.doc[:])
+	add(&r.dataType, column(d.DataType))
+	add(&r.location, column(d.Location))
+	add(&r.access, priceColumn(d.PriceAccess))
+	add(&r.pin, priceColumn(d.PricePin))
+	add(&r.all, h.body)
+}
+
+// priceColumn is a price as the existing marketplace understands it: none is zero.
+func priceColumn(s string) []byte {
+	p, err := index.ParsePrice(s)
+	if err != nil {
+		p = index.Price{}
+	}
+	return legacyPrice(p)
+}
+
+func legacyPrice(p index.Price) []byte {
+	if p == (index.Price{}) {
+		return []byte{}
+	}
+	return p[:]
+}
+
+func (r *listingRows) table() table {
+	return table{`INSERT INTO listing (rank, expires, updated, live, account, owner, document, data_type, location, price_access, price_pin, body)
+		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::bytea[], $6::bytea[], $7::bytea[], $8::text[], $9::text[], $10::bytea[],
+			$11::bytea[], $12::bytea[])
+		ON CONFLICT (account) DO UPDATE SET rank = EXCLUDED.rank, expires = EXCLUDED.expires, updated = EXCLUDED.updated, live = EXCLUDED.live,
+			owner = EXCLUDED.owner, document = EXCLUDED.document, data_type = EXCLUDED.data_type, location = EXCLUDED.location,
+			price_access = EXCLUDED.price_access, price_pin = EXCLUDED.price_pin, body = EXCLUDED.body`,
+		[]any{r.rank, r.expires, r.updated, r.live, r.account, r.owner, r.document, r.dataType, r.location, r.access, r.pin, r.all}, len(r.rank)}
+}
+
+type offerRows struct {
+	rank                 []int64
+	lat, lon             []*float64
+	position, state      []int16
+	dataType, kind, unit []string
+	price                [][]byte
+}
+
+func (r *offerRows) add(l *index.Listing) {
+	var lat, lon *float64
+	if a, b, ok := l.Place(); ok {
+		lat, lon = &a, &b
+	}
+	for i, o := range l.Offers() {
+		var price []byte
+		if o.Price != nil {
+			price = o.Price[:]
+		}
+		add(&r.rank, int64(l.Rank))
+		add(&r.lat, lat)
+		add(&r.lon, lon)
+		add(&r.position, int16(i))
+		add(&r.state, int16(code(states, l.State)))
+		add(&r.dataType, column(o.DataType))
+		add(&r.kind, column(o.Kind))
+		add(&r.unit, column(o.Unit))
+		add(&r.price, price)
+	}
+}
+
+func (r *offerRows) table() table {
+	return table{`INSERT INTO offer (rank, lat, lon, position, state, data_type, kind, unit, price)
+		SELECT * FROM unnest($1::bigint[], $2::float8[], $3::float8[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::text[], $9::bytea[])`,
+		[]any{r.rank, r.lat, r.lon, r.position, r.state, r.dataType, r.kind, r.unit, r.price}, len(r.rank)}
+}
+
+type saidRows struct {
+	rank  []int64
+	words []string
+}
+
+func (r *saidRows) add(l *index.Listing) {
+	add(&r.rank, int64(l.Rank))
+	add(&r.words, strings.Join(index.Terms(l.Words()), " "))
+}
+
+func (r *saidRows) table() table {
+	// The array is of text: terms are letters and numbers only, so that separated by spaces they are a tsvector's text.
+	return table{"INSERT INTO said (rank, words) SELECT r, w::tsvector FROM unnest($1::bigint[], $2::text[]) AS u (r, w)", []any{r.rank, r.words}, len(r.rank)}
+}
+
+func (x *tx) queueHistory(b *pgx.Batch) {
+	var ids, sequences []int64
+	var acts, sts []int16
+	var accounts, whos, docs, ats [][]byte
+	for _, e := range x.history {
+		add(&ids, e.id)
+		add(&sequences, int64(e.Sequence))
+		add(&acts, int16(code(actions, e.Action)))
+		add(&sts, int16(code(states, e.State)))
+		add(&accounts, e.Account[:])
+		add(&whos, blob(e.Who))
+		add(&docs, e.doc)
+		add(&ats, encodePoint(e.At))
+	}
+	t := table{`INSERT INTO history (id, sequence, action, state, account, who, document, at)
+		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::smallint[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[])`,
+		[]any{ids, sequences, acts, sts, accounts, whos, docs, ats}, len(ids)}
+	t.write(b)
+	x.history = nil
+}
+
+func (x *tx) queueAsides(b *pgx.Batch) {
+	var ids, sizes []int64
+	var accounts, whos, raws, ats [][]byte
+	var reasons []string
+	for _, a := range x.asides {
+		add(&ids, a.id)
+		add(&sizes, int64(a.Size))
+		add(&accounts, blob(a.Account))
+		add(&whos, blob(a.Who))
+		add(&reasons, column(a.Reason))
+		add(&raws, orEmpty(a.Raw))
+		add(&ats, encodePoint(a.At))
+	}
+	t := table{`INSERT INTO set_aside (id, size, account, who, reason, raw, at)
+		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[], $5::text[], $6::bytea[], $7::bytea[])`,
+		[]any{ids, sizes, accounts, whos, reasons, raws, ats}, len(ids)}
+	t.write(b)
+	x.asides = nil
+}
+
+// finish sends what waits, and with it where the transaction leaves the index.
+func (x *tx) finish(ctx context.Context) error {
+	var b pgx.Batch
+	x.queue(&b)
+	b.Queue(`UPDATE progress SET change = $1, aside = $2, deed = $3, owner = $4, live = $5, verified = $6, ended = $7, set_aside = $8`,
+		x.change, x.aside, x.deed, x.owner, x.live, x.verified, x.ended, x.setAside)
+	if m := x.moved; m != nil {
+		b.Queue("UPDATE progress SET number = $1, hash = $2, head = $3, committed = $4", m.now.Number, m.now.Hash[:], m.head, x.s.now().UnixMilli())
+		b.Queue("INSERT INTO anchor (number, hash) VALUES ($1, $2) ON CONFLICT (number) DO UPDATE SET hash = EXCLUDED.hash", m.now.Number, m.now.Hash[:])
+		b.Queue("DELETE FROM anchor WHERE number <= (SELECT number FROM anchor ORDER BY number DESC LIMIT 1 OFFSET $1)", anchors)
+	}
+	b.Queue("SELECT pg_notify($1, '')", channel)
+	return x.send(ctx, &b)
+}

@@ -1,0 +1,312 @@
+package postgres
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"iod/index"
+)
+
+// statement writes a search as SQL. Its text is made of constants only and depends on the form of the search alone, so that it is
+// planned once; all values are arguments.
+//
+// Where the text has "(… ) IS TRUE" or a subselect in the place of a plain condition, it is to keep the planner from starting there.
+type statement struct {
+	*asked
+	need     int
+	unpriced bool // only listings none of whose matching offers has a price
+	args     []any
+}
+
+func (s *statement) arg(v any) string {
+	s.args = append(s.args, v)
+	return fmt.Sprint("$", len(s.args))
+}
+
+// text is the whole: the page, and around it what is shown of its listings.
+func (s *statement) text(w way) string {
+	var page string
+	if w.walk {
+		page = s.walk(w)
+	} else {
+		page = s.set(w)
+	}
+	order := "p.rank DESC"
+	switch s.Order {
+	case index.Cheapest:
+		order = "p.price, p.rank DESC" // NULLs last
+	case index.Dearest:
+		order = "p.price DESC NULLS LAST, " + dearestTie("p.price", "p.rank")
+	case index.Nearest:
+		order = "p.km, p.rank DESC"
+	}
+	raw, join := "", ""
+	if s.Raw {
+		raw, join = ", d.raw", " JOIN document d ON d.hash = l.document"
+	}
+	return "SELECT " + listingColumns + ", p.position, p.price, p.km" + raw + " FROM (" + page + ") p JOIN listing l ON l.rank = p.rank" + join + " ORDER BY " + order
+}
+
+// dearestTie orders listings of one price the oldest first, those without one the newest first.
+func dearestTie(price, rank string) string {
+	return "CASE WHEN " + price + " IS NULL THEN -" + rank + " ELSE " + rank + " END"
+}
+
+func (s *statement) byPrices() bool { return s.Order == index.Cheapest || s.Order == index.Dearest }
+
+// walk goes through an index of offers in the order of the answer.
+func (s *statement) walk(w way) string {
+	column := map[thing]string{byType: "o.data_type", byKind: "o.kind", byUnit: "o.unit"}[w.by]
+	values := map[thing][]string{byType: s.DataTypes, byKind: s.Kinds, byUnit: s.Units}[w.by]
+	distinct, order, outer := "DISTINCT ON (o.rank) ", "o.rank DESC, o.position", "x.rank DESC, x.position"
+	switch {
+	case s.byPrices() && s.Order == index.Dearest && !s.unpriced:
+		distinct, order, outer = "", "o.price DESC, o.rank", "x.price DESC, x.rank"
+	case s.byPrices():
+		distinct, order, outer = "", "o.price, o.rank DESC", "x.price, x.rank DESC"
+	}
+	conds := append(s.ranks("o.rank"), s.offers("o", w.by)...)
+	conds = append(conds, s.listing(w.by)...)
+	if s.byPrices() {
+		conds = append(conds, s.place()...)
+	}
+	if column != "" {
+		conds = append(conds, column+" = v.v")
+	}
+	inner := "SELECT " + distinct + "o.rank, o.position, o.price, NULL::float8 AS km FROM offer o WHERE " + strings.Join(conds, " AND ") +
+		" ORDER BY " + order + " LIMIT " + s.arg(s.need)
+	if column == "" {
+		return inner
+	}
+	if distinct != "" {
+		distinct = "DISTINCT ON (x.rank) "
+	}
+	return "SELECT " + distinct + "x.rank, x.position, x.price, x.km FROM unnest(" + s.arg(columns(values)) + "::text[]) AS v (v) CROSS JOIN LATERAL (" + inner +
+		") x ORDER BY " + outer + " LIMIT " + s.arg(s.need)
+}
+
+// place narrows a walk by price to what comes after the mark, and to one offer of a listing.
+func (s *statement) place() []string {
+	double := "p.price IS NOT NULL OR p.position < o.position"
+	var conds []string
+	switch {
+	case s.unpriced:
+		conds = []string{"o.price IS NULL"}
+		if s.After != nil {
+			conds = append(conds, "o.rank < "+s.arg(s.After.Rank))
+		}
+	case s.Order == index.Cheapest:
+		conds, double = []string{"o.price IS NOT NULL"}, "p.price < o.price OR p.price = o.price AND p.position < o.position"
+		if s.After != nil {
+			p, r := s.arg(s.After.Price[:]), s.arg(s.After.Rank)
+			conds = append(conds, "o.price >= "+p, "(o.price > "+p+" OR o.rank < "+r+")")
+		}
+	default:
+		conds, double = []string{"o.price IS NOT NULL"}, "p.price > o.price OR p.price = o.price AND p.position < o.position"
+		if s.After != nil {
+			p, r := s.arg(s.After.Price[:]), s.arg(s.After.Rank)
+			conds = append(conds, "o.price <= "+p, "(o.price < "+p+" OR o.rank > "+r+")")
+		}
+	}
+	others := append([]string{"p.rank = o.rank", "(" + double + ")"}, s.offers("p", byAll)...)
+	return append(conds, "NOT EXISTS (SELECT FROM offer p WHERE "+strings.Join(others, " AND ")+")")
+}
+
+// ranks are the bounds that an age and, newest first, a mark set.
+func (s *statement) ranks(column string) (conds []string) {
+	if !s.Since.IsZero() {
+		conds = append(conds, column+" >= "+s.arg(index.FirstRank(s.Since)))
+	}
+	if s.After != nil && s.Order == index.Newest {
+		conds = append(conds, column+" < "+s.arg(s.After.Rank))
+	}
+	return conds
+}
+
+// ofOffers tells whether the search asks for anything of offers.
+func (s *statement) ofOffers() bool {
+	return len(s.DataTypes)+len(s.Kinds)+len(s.Units) > 0 || s.MinPrice != nil || s.MaxPrice != nil
+}
+
+// offers are the conditions that one offer must meet, but for the one that the walk is by.
+func (s *statement) offers(o string, by thing) (conds []string) {
+	if !s.ofOffers() {
+		if s.byPrices() {
+			return nil // any of a listing's
+		}
+		return []string{o + ".position = 0"}
+	}
+	for _, f := range []struct {
+		by     thing
+		column string
+		values []string
+	}{{byType, ".data_type", s.DataTypes}, {byKind, ".kind", s.Kinds}, {byUnit, ".unit", s.Units}} {
+		if len(f.values) > 0 && f.by != by {
+			conds = append(conds, "("+o+f.column+" = ANY("+s.arg(columns(f.values))+"::text[])) IS TRUE")
+		}
+	}
+	form := "(" + o + ".price %s %s) IS TRUE"
+	if s.byPrices() && o == "o" {
+		form = o + ".price %s %s" // which the index is by
+	}
+	if s.MinPrice != nil {
+		conds = append(conds, fmt.Sprintf(form, ">=", s.arg(s.MinPrice[:])))
+	}
+	if s.MaxPrice != nil {
+		conds = append(conds, fmt.Sprintf(form, "<=", s.arg(s.MaxPrice[:])))
+	}
+	return conds
+}
+
+// listing are the conditions that the listing of an offer o must meet, but for the one that the set is by.
+func (s *statement) listing(by thing) (conds []string) {
+	if s.State != "" {
+		conds = append(conds, "o.state = "+s.arg(int16(code(states, s.State))))
+	}
+	if b := s.Box; b != nil {
+		conds = append(conds, "o.lat BETWEEN "+s.arg(b.South)+" AND "+s.arg(b.North))
+		if west, east := s.arg(b.West), s.arg(b.East); b.West <= b.East {
+			conds = append(conds, "o.lon BETWEEN "+west+" AND "+east)
+		} else {
+			conds = append(conds, "(o.lon >= "+west+" OR o.lon <= "+east+")")
+		}
+	}
+	if s.Near != nil {
+		conds = append(conds, "o.lat IS NOT NULL")
+		if s.Near.Km > 0 {
+			conds = append(conds, s.haversine()+" <= "+s.arg(haversineOf(s.Near.Km)))
+		}
+	}
+	if s.Owner != nil && by != byOwner {
+		conds = append(conds, "(SELECT w.owner FROM listing w WHERE w.rank = o.rank) = "+s.arg(s.Owner[:]))
+	}
+	if len(s.terms) > 0 && by != byWords {
+		conds = append(conds, "(SELECT t.words @@ (SELECT "+s.arg(tsquery(s.terms))+"::text::tsquery) FROM said t WHERE t.rank = o.rank)")
+	}
+	return conds
+}
+
+// haversine is that of the angle between Near and an offer o.
+func (s *statement) haversine() string {
+	lat, lon, cos := s.arg(s.Near.Lat), s.arg(s.Near.Lon), s.arg(math.Cos(s.Near.Lat*math.Pi/180))
+	return "(power(sin(radians(o.lat - " + lat + ") / 2), 2) + " + cos + "::float8 * cos(radians(o.lat)) * power(sin(radians(o.lon - " + lon + ") / 2), 2))"
+}
+
+// haversineOf is that of a distance, with room for what reckoning loses.
+func haversineOf(km float64) float64 {
+	h := math.Sin(math.Min(km/(2*index.EarthKm), math.Pi/2))
+	return h*h*(1+1e-12) + 1e-24
+}
+
+// set takes all that one filter leaves, of each listing the offer that matches, and sorts.
+func (s *statement) set(w way) string {
+	// The source does not look at offers but where it is made of them.
+	whole := !s.ofOffers() && !s.byPrices()
+	if whole && w.by == byPlace {
+		return s.sorted("", s.spots(w, append([]string{"o.position = 0"}, s.listing(byPlace)...)))
+	}
+	src := "WITH m AS MATERIALIZED (" + s.source(w) + ") "
+	conds := s.listing(w.by)
+	if whole && s.Order == index.Newest && len(conds) == 0 {
+		return src + "SELECT m.rank, 0::smallint AS position, NULL::bytea AS price, NULL::float8 AS km FROM m ORDER BY m.rank DESC LIMIT " + s.arg(s.need)
+	}
+	first := "o.position"
+	switch s.Order {
+	case index.Cheapest:
+		first = "o.price, o.position"
+	case index.Dearest:
+		first = "o.price DESC NULLS LAST, o.position"
+	}
+	conds = append(append([]string{"o.rank = m.rank"}, s.offers("o", byAll)...), conds...)
+	return s.sorted(src, "SELECT o.* FROM m CROSS JOIN LATERAL (SELECT o.* FROM offer o WHERE "+strings.Join(conds, " AND ")+" ORDER BY "+first+" LIMIT 1) o")
+}
+
+// sorted is the page of some offers, one for each listing.
+func (s *statement) sorted(with, offers string) string {
+	km := "NULL::float8"
+	if s.Order == index.Nearest {
+		km = fmt.Sprintf("2 * %v * asin(sqrt(least(1, %s)))", index.EarthKm, s.haversine())
+	}
+	after, order := "", "rank DESC"
+	m := s.After
+	switch s.Order {
+	case index.Cheapest, index.Dearest:
+		beyond, tie := ">", "rank DESC"
+		if s.Order == index.Dearest {
+			beyond, tie = "<", dearestTie("price", "rank")
+		}
+		order = "price, " + tie
+		if s.Order == index.Dearest {
+			order = "price DESC NULLS LAST, " + tie
+		}
+		switch {
+		case s.unpriced && m != nil:
+			after = " WHERE price IS NULL AND rank < " + s.arg(m.Rank)
+		case s.unpriced:
+			after = " WHERE price IS NULL"
+		case m != nil && m.Price == nil:
+			after = " WHERE price IS NULL AND rank < " + s.arg(m.Rank)
+		case m != nil:
+			p, r, newer := s.arg(m.Price[:]), s.arg(m.Rank), "<"
+			if s.Order == index.Dearest {
+				newer = ">"
+			}
+			after = " WHERE price IS NULL OR price " + beyond + " " + p + " OR price = " + p + " AND rank " + newer + " " + r
+		}
+	case index.Nearest:
+		order = "km, rank DESC"
+		if m != nil {
+			k, r := s.arg(m.Km), s.arg(m.Rank)
+			after = " WHERE km > " + k + " OR km = " + k + " AND rank < " + r
+		}
+	}
+	return with + "SELECT c.rank, c.position, c.price, c.km FROM (SELECT o.rank, o.position, o.price, " + km + " AS km FROM (" + offers + ") o OFFSET 0) c" +
+		after + " ORDER BY " + order + " LIMIT " + s.arg(s.need)
+}
+
+// source selects the ranks that one filter leaves.
+func (s *statement) source(w way) string {
+	bounds := func(column string) (text string) {
+		for _, c := range s.ranks(column) {
+			text += " AND (" + c + ") IS TRUE"
+		}
+		return text
+	}
+	switch w.by {
+	case byOwner:
+		return "SELECT l.rank FROM listing l WHERE l.live AND l.owner = " + s.arg(s.Owner[:]) + bounds("l.rank")
+	case byWords:
+		return "SELECT t.rank FROM said t WHERE t.words @@ (SELECT " + s.arg(tsquery(s.terms)) + "::text::tsquery)" + bounds("t.rank")
+	case byPlace:
+		return "SELECT o.rank FROM (" + s.spots(w, []string{"o.position = 0"}) + ") o"
+	case byType:
+		return "SELECT DISTINCT o.rank FROM offer o WHERE o.data_type = ANY(" + s.arg(columns(s.DataTypes)) + "::text[])" + bounds("o.rank")
+	case byKind:
+		return "SELECT DISTINCT o.rank FROM offer o WHERE o.kind = ANY(" + s.arg(columns(s.Kinds)) + "::text[])" + bounds("o.rank")
+	case byUnit:
+		return "SELECT DISTINCT o.rank FROM offer o WHERE o.unit = ANY(" + s.arg(columns(s.Units)) + "::text[])" + bounds("o.rank")
+	}
+	conds := []string{"o.price IS NOT NULL"}
+	if s.MinPrice != nil {
+		conds = append(conds, "o.price >= "+s.arg(s.MinPrice[:]))
+	}
+	if s.MaxPrice != nil {
+		conds = append(conds, "o.price <= "+s.arg(s.MaxPrice[:]))
+	}
+	return "SELECT DISTINCT o.rank FROM offer o WHERE " + strings.Join(conds, " AND ") + bounds("o.rank")
+}
+
+// spots are the first offers of the listings within the boxes that hold all that may match.
+func (s *statement) spots(w way, conds []string) string {
+	for _, c := range s.ranks("o.rank") {
+		conds = append(conds, "("+c+") IS TRUE")
+	}
+	var west, south, east, north []float64
+	for _, b := range s.boxes(w) {
+		west, south, east, north = append(west, b.West), append(south, b.South), append(east, b.East), append(north, b.North)
+	}
+	return fmt.Sprintf(`SELECT o.* FROM unnest(%s::float8[], %s::float8[], %s::float8[], %s::float8[]) AS b (w, s, e, n) CROSS JOIN LATERAL (
+		SELECT o.* FROM offer o WHERE o.lat IS NOT NULL AND point(o.lon, o.lat) <@ box(point(b.w, b.s), point(b.e, b.n)) AND %s) o`,
+		s.arg(west), s.arg(south), s.arg(east), s.arg(north), strings.Join(conds, " AND "))
+}
