@@ -107,12 +107,12 @@ func (s *session) queryAt(ctx context.Context, at Hash, kvs []KeyValue) (whole b
 	for i := range kvs {
 		keys[i] = kvs[i].Key
 	}
-	var sets list[changeSet]
-	if err := s.conn.Call(ctx, &sets, "state_queryStorageAt", keys, at); err != nil {
+	var got changeSets
+	if err := s.conn.Call(ctx, &got, "state_queryStorageAt", keys, at); err != nil {
 		return false, err
 	}
 	found := map[string][]byte{}
-	for _, set := range sets {
+	for _, set := range got.sets {
 		for _, c := range set.Changes {
 			switch {
 			case c[0] == nil:
@@ -260,7 +260,7 @@ func (b *Block) values(ctx context.Context, keys [][]byte) ([]KeyValue, error) {
 
 // page returns the next keys below prefix after last. They must ascend, or a node could keep us busy for ever.
 func (b *Block) page(ctx context.Context, prefix, last []byte) ([][]byte, error) {
-	var raw list[hexBytes]
+	var raw hexList
 	err := b.c.on(ctx, func(s *session) error {
 		params := []any{hexBytes(prefix), pageSize, nil, b.Hash}
 		if last != nil {
@@ -279,9 +279,5 @@ func (b *Block) page(ctx context.Context, prefix, last []byte) ([][]byte, error)
 		}
 		return nil
 	})
-	keys := make([][]byte, len(raw))
-	for i := range raw {
-		keys[i] = raw[i]
-	}
-	return keys, err
+	return raw, err
 }

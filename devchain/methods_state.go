@@ -77,31 +77,37 @@ func getStorageSize(r *request) (any, error) {
 	return storage(r, func(v []byte) any { return len(v) })
 }
 
-// keys lists the keys with a prefix after start that have a value at the block in parameter at, most of them at first.
-func (r *request) keys(prefix, start string, most, at int) (keys []string, values [][]byte, err error) {
+// keys calls each for the keys with a prefix after start that have a value at the block in parameter at, in order, most of them at
+// first. each must not wait.
+func (r *request) keys(prefix, start string, most, at int, each func(k string, state getter)) error {
 	c := r.chain
 	c.mu.Lock()
 	c.led.state.sortKeys()
 	c.mu.Unlock()
-	_, err = r.at(at, func(b *block) (any, error) {
+	_, err := r.at(at, func(b *block) (any, error) {
 		state := c.led.getter(b)
+		has := func(k string) bool { return state(k) != nil }
+		if b.best {
+			has = func(k string) bool { return c.led.state.has(k, b.number) }
+		}
+		n := 0
 		c.led.state.scan(prefix, start, func(k string) bool {
-			if v := state(k); v != nil {
-				keys, values = append(keys, k), append(values, v)
+			if has(k) {
+				each(k, state)
+				n++
 			}
-			return len(keys) < most
+			return n < most
 		})
 		return nil, nil
 	})
-	return keys, values, err
+	return err
 }
 
-func hexKeys(keys []string) []string {
-	all := make([]string, len(keys))
-	for i, k := range keys {
-		all[i] = hexBytes([]byte(k))
-	}
-	return all
+// hexKeys lists keys as keys finds them.
+func (r *request) hexKeys(prefix, start string, most, at int) (any, error) {
+	all := []string{}
+	err := r.keys(prefix, start, most, at, func(k string, _ getter) { all = append(all, hexBytes([]byte(k))) })
+	return all, err
 }
 
 func getKeys(r *request) (any, error) {
@@ -109,8 +115,7 @@ func getKeys(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, _, err := r.keys(string(prefix), "", maxQueryKeys, 1)
-	return hexKeys(keys), err
+	return r.hexKeys(string(prefix), "", maxQueryKeys, 1)
 }
 
 func getPairs(r *request) (any, error) {
@@ -118,11 +123,10 @@ func getPairs(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, values, err := r.keys(string(prefix), "", maxQueryKeys, 1)
-	pairs := make([][2]string, len(keys))
-	for i := range keys {
-		pairs[i] = [2]string{hexBytes([]byte(keys[i])), hexBytes(values[i])}
-	}
+	pairs := [][2]string{}
+	err = r.keys(string(prefix), "", maxQueryKeys, 1, func(k string, state getter) {
+		pairs = append(pairs, [2]string{hexBytes([]byte(k)), hexBytes(state(k))})
+	})
 	return pairs, err
 }
 
@@ -153,8 +157,7 @@ func getKeysPaged(r *request) (any, error) {
 			return nil, err
 		}
 	}
-	keys, _, err := r.keys(string(prefix), string(start), count, 3)
-	return hexKeys(keys), err
+	return r.hexKeys(string(prefix), string(start), count, 3)
 }
 
 // keyList decodes a list of hex keys in parameter i; nil when it is missing.

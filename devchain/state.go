@@ -106,10 +106,7 @@ func newHistory() *history { return &history{versions: map[string][]version{}} }
 // at returns the value of a key after block number, nil when there is none.
 func (h *history) at(key string, number uint32) []byte {
 	vs := h.versions[key]
-	i := len(vs)
-	if i > 0 && vs[i-1].number > number {
-		i = sort.Search(len(vs), func(i int) bool { return vs[i].number > number })
-	}
+	i := before(vs, number)
 	if i == 0 || vs[i-1].gone {
 		return nil
 	}
@@ -117,6 +114,21 @@ func (h *history) at(key string, number uint32) []byte {
 		return h.read(vs[i-1].off, vs[i-1].n)
 	}
 	return vs[i-1].mem
+}
+
+// before is how many of the versions are of block number or older.
+func before(vs []version, number uint32) int {
+	if n := len(vs); n == 0 || vs[n-1].number <= number {
+		return n
+	}
+	return sort.Search(len(vs), func(i int) bool { return vs[i].number > number })
+}
+
+// has reports whether a key has a value after block number, without reading it.
+func (h *history) has(key string, number uint32) bool {
+	vs := h.versions[key]
+	i := before(vs, number)
+	return i > 0 && !vs[i-1].gone
 }
 
 // push adds the changes of a block. offs tells where in the log each value stands; nil for a chain in memory.

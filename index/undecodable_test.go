@@ -78,7 +78,7 @@ func (l *liar) start(t *testing.T, honest string) (url string) {
 	return "ws" + strings.TrimPrefix(srv.URL, "http")
 }
 
-func dial(t *testing.T, url string) *chain.Client {
+func dial(t testing.TB, url string) *chain.Client {
 	t.Helper()
 	c, err := chain.Dial(t.Context(), chain.Options{Endpoints: []string{url}})
 	if err != nil {
