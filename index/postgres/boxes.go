@@ -10,17 +10,13 @@ import (
 const slack = 1e-7
 
 // boxes are disjoint boxes within the map's edges that hold all the places where a search looks.
-func (s *statement) boxes(w way) []index.Box {
+func (s *statement) boxes() []index.Box {
 	all := []index.Box{{South: -90, West: -180, North: 90, East: 180}}
 	if s.Box != nil {
 		all = unrolled(*s.Box)
 	}
-	km := w.km
-	if s.Near != nil && s.Near.Km > 0 {
-		km = math.Min(km, s.Near.Km)
-	}
-	if s.Near != nil && s.Order == index.Nearest || s.Near != nil && s.Near.Km > 0 {
-		all = common(all, unrolled(around(s.Near.Lat, s.Near.Lon, km)))
+	if s.km > 0 {
+		all = common(all, unrolled(around(s.Near.Lat, s.Near.Lon, s.km)))
 	}
 	return all
 }

@@ -11,7 +11,7 @@ import (
 type way struct {
 	by   thing
 	walk bool
-	km   float64 // of a set by place for the nearest: how far it looks; +Inf: everywhere
+	km   float64 // of a set by place: how far it looks at most; +Inf: as far as the search asks
 }
 
 type thing int
@@ -33,92 +33,129 @@ const (
 	costOwner  = 2.5 // to ask a listing for its owner
 	costWords  = 4   // to look whether a listing has the words
 	costOffers = 2   // to find the offers of a listing
-	costDouble = 2   // to look for a cheaper offer of the same listing
+	costDouble = 2   // to look for a better offer of the same listing
 	costPlace  = 1.2 // of the index of places
 	costFound  = 1.3 // of the index of words
-	costOwned  = 1
+	costOwned  = 1   // of the index of owners
+	costSort   = 0.3
 	costStep   = 20 // to begin
 )
 
+func byPrices(o index.Order) bool { return o == index.Cheapest || o == index.Dearest }
+
+// ways are all by which a search can be answered. Any gives the same answer.
+func ways(q *index.Query, words []string) (all []way) {
+	everywhere := math.Inf(1)
+	if q.Order != index.Nearest {
+		all = append(all, way{by: byAll, walk: true})
+	} else {
+		all = append(all, way{by: byPlace, km: everywhere})
+	}
+	for _, x := range []struct {
+		by     thing
+		is     bool
+		priced bool // there is an index of it by price
+	}{
+		{byType, len(q.DataTypes) > 0, true}, {byKind, len(q.Kinds) > 0, false}, {byUnit, len(q.Units) > 0, false},
+		{byPrice, q.MinPrice != nil || q.MaxPrice != nil, false}, {byOwner, q.Owner != nil, false}, {byWords, len(words) > 0, false},
+		{byPlace, q.Order != index.Nearest && (q.Box != nil || q.Near != nil), false},
+	} {
+		if !x.is {
+			continue
+		}
+		all = append(all, way{by: x.by, km: everywhere})
+		if x.by <= byUnit && q.Order != index.Nearest && (x.priced || !byPrices(q.Order)) {
+			all = append(all, way{by: x.by, walk: true})
+		}
+	}
+	return all
+}
+
 // choose finds the cheapest way for a page of need listings. unpriced: those without a price, in an order by price.
 func choose(q *index.Query, words []string, g *guess, need int, unpriced bool) way {
-	extra := 0.0 // to look at what an offer does not say itself
-	if q.Owner != nil {
-		extra += costOwner
-	}
-	if len(words) > 0 {
-		extra += costWords
-	}
-	best, least := way{by: byAll}, math.Inf(1)
-	offer := func(w way, cost float64) {
+	best, least := way{}, math.Inf(1)
+	for _, w := range ways(q, words) {
+		cost := 0.0
+		switch {
+		case w.walk:
+			cost = g.walk(q, words, w.by, need, unpriced)
+		case w.by == byPlace && q.Order == index.Nearest:
+			w.km, cost = g.reach(q, need)
+			cost *= costPlace + costOffers + g.beside(q, words, w.by)
+		default:
+			cost = g.rows(w.by)*(rowOf(w.by)+costOffers+g.beside(q, words, w.by)) + costSort*g.matching
+		}
 		if cost += costStep; cost < least {
 			best, least = w, cost
 		}
 	}
-	matching := g.matching
-	if unpriced {
-		matching = g.unpriced
-	}
-	byPrices := q.Order == index.Cheapest || q.Order == index.Dearest
-	walk := func(by thing, through float64, values int) {
-		if values == 0 {
-			return
-		}
-		each := costRow + extra
-		if byPrices {
-			each += costDouble * math.Min(1, matching/through+0.1)
-		}
-		rows := math.Min(through, float64(need*values)*math.Max(1, through/matching))
-		offer(way{by: by, walk: true}, rows*each)
-	}
-	if q.Order != index.Nearest {
-		walk(byAll, g.all, 1)
-		walk(byType, g.types, len(q.DataTypes))
-		if !byPrices {
-			walk(byKind, g.kinds, len(q.Kinds))
-			walk(byUnit, g.units, len(q.Units))
-		}
-	}
-	set := func(by thing, is bool, rows, each float64) {
-		if is {
-			offer(way{by: by, km: math.Inf(1)}, rows*(each+costOffers)+0.3*matching)
-		}
-	}
-	set(byType, len(q.DataTypes) > 0, g.types, costRow+extra)
-	set(byKind, len(q.Kinds) > 0, g.kinds, costRow+extra)
-	set(byUnit, len(q.Units) > 0, g.units, costRow+extra)
-	set(byPrice, q.MinPrice != nil || q.MaxPrice != nil, g.prices, costRow+extra)
-	set(byOwner, q.Owner != nil, g.owner, costOwned+extra-costOwner)
-	set(byWords, len(words) > 0, g.words, costFound+extra-costWords)
-	set(byPlace, q.Box != nil || q.Near != nil && q.Near.Km > 0, g.place, costPlace+extra)
-	if q.Order == index.Nearest {
-		km, rows := reach(q, g, need)
-		offer(way{by: byPlace, km: km}, rows*(costPlace+costOffers+extra))
-	}
 	return best
 }
 
-// reach reckons how far to look for the need nearest matches, and at how many listings.
-func reach(q *index.Query, g *guess, need int) (km, rows float64) {
-	if len(g.distances) == 0 || len(g.near) == 0 {
-		return math.Inf(1), g.all
+// rows is how many rows a way touches at most.
+func (g *guess) rows(by thing) float64 {
+	return [...]float64{byAll: g.all, byType: g.types, byKind: g.kinds, byUnit: g.units, byPrice: g.prices, byOwner: g.owner, byWords: g.words, byPlace: g.place}[by]
+}
+
+func rowOf(by thing) float64 {
+	switch by {
+	case byOwner:
+		return costOwned
+	case byWords:
+		return costFound
+	case byPlace:
+		return costPlace
 	}
-	scale, wanted := g.scale, 2*float64(need)
-	from := 0.0
+	return costRow
+}
+
+// beside is what it costs to look at what neither the way nor an offer says of itself.
+func (g *guess) beside(q *index.Query, words []string, by thing) (cost float64) {
+	if q.Owner != nil && by != byOwner {
+		cost += costOwner
+	}
+	if len(words) > 0 && by != byWords {
+		cost += costWords
+	}
+	return cost
+}
+
+// walk is what a walk costs until the page is full.
+func (g *guess) walk(q *index.Query, words []string, by thing, need int, unpriced bool) float64 {
+	through, matching, each, streams := g.rows(by), g.matching, costRow+g.beside(q, words, by), 1
+	if unpriced {
+		matching = g.unpriced
+	}
+	if byPrices(q.Order) {
+		each += costDouble * math.Min(1, matching/through+0.1)
+	}
+	switch by {
+	case byType:
+		streams = len(q.DataTypes)
+	case byKind:
+		streams = len(q.Kinds)
+	case byUnit:
+		streams = len(q.Units)
+	}
+	return each * math.Min(through, float64(need*streams)*math.Max(1, through/matching))
+}
+
+// reach reckons how far to look for the need nearest matches, and at how many listings.
+func (g *guess) reach(q *index.Query, need int) (km, rows float64) {
+	wanted, from := 2*float64(need), 0.0
 	if q.After != nil {
 		from = q.After.Km
 	}
-	k := int(wanted / scale)
+	k := int(wanted / g.scale)
 	if k >= len(g.distances) {
 		return math.Inf(1), g.all
 	}
 	// Between two of the sample there are scale others, spread over the area between.
 	d := g.distances[k]
-	part := math.Min(1, wanted/(scale*float64(k+1)))
-	km = math.Sqrt(from*from + part*(d*d-from*from))
-	all := 0
-	for all < len(g.near) && g.near[all] <= d {
-		all++
+	part := math.Min(1, wanted/(g.scale*float64(k+1)))
+	around := 0
+	for around < len(g.near) && g.near[around] <= d {
+		around++
 	}
-	return math.Max(km, 0.001), math.Max(float64(all), 0.5) * scale * part
+	return math.Max(math.Sqrt(from*from+part*(d*d-from*from)), 0.001), math.Max(float64(around), 0.5) * g.scale * part
 }

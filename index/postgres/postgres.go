@@ -69,6 +69,7 @@ type Store struct {
 	epoch   atomic.Int64 // of this process's leadership; 0: it has none and needs none
 	sample  sampler
 	version int64 // of the schema
+	choose  func(q *index.Query, words []string, g *guess, need int, unpriced bool) way
 	now     func() time.Time
 	closed  context.Context
 	close   context.CancelFunc
@@ -127,7 +128,7 @@ func open(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, advised(err)
 	}
-	s := &Store{config: c.ConnConfig.Copy(), now: time.Now, version: version}
+	s := &Store{config: c.ConnConfig.Copy(), now: time.Now, version: version, choose: choose}
 	s.closed, s.close = context.WithCancel(context.WithoutCancel(ctx))
 	if s.write, err = pgxpool.NewWithConfig(ctx, writing(c)); err != nil {
 		return nil, advised(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -19,6 +20,9 @@ func (s *Store) Search(ctx context.Context, q index.Query) (index.Page, error) {
 	terms := index.Terms(q.Text)
 	if len(terms) == 0 && strings.TrimSpace(q.Text) != "" {
 		return index.Page{}, nil // nothing but punctuation, which no word begins with
+	}
+	for _, values := range []*[]string{&q.DataTypes, &q.Kinds, &q.Units} {
+		*values = slices.Compact(slices.Sorted(slices.Values(*values)))
 	}
 	a := asked{Query: q, terms: terms[:min(len(terms), index.MaxTerms)], size: page(q.Limit)}
 	found, err := s.search(ctx, &a)
@@ -55,12 +59,12 @@ func (s *Store) search(ctx context.Context, a *asked) ([]priced, error) {
 	case index.Cheapest, index.Dearest:
 		return s.byPrice(ctx, a, need)
 	}
-	return s.ask(ctx, a, choose(&a.Query, a.terms, &a.guess, need, false), need, false)
+	return s.ask(ctx, a, s.choose(&a.Query, a.terms, &a.guess, need, false), need, false)
 }
 
 // nearest looks further and further until the page is full.
 func (s *Store) nearest(ctx context.Context, a *asked, need int) ([]priced, error) {
-	w := choose(&a.Query, a.terms, &a.guess, need, false)
+	w := s.choose(&a.Query, a.terms, &a.guess, need, false)
 	most := math.Inf(1)
 	if a.Near.Km > 0 {
 		most = a.Near.Km
@@ -79,7 +83,7 @@ func (s *Store) nearest(ctx context.Context, a *asked, need int) ([]priced, erro
 
 // byPrice finds first what has a price, and when the page is not full what has none.
 func (s *Store) byPrice(ctx context.Context, a *asked, need int) ([]priced, error) {
-	w := choose(&a.Query, a.terms, &a.guess, need, false)
+	w := s.choose(&a.Query, a.terms, &a.guess, need, false)
 	if !w.walk {
 		return s.ask(ctx, a, w, need, false)
 	}
@@ -98,7 +102,7 @@ func (s *Store) byPrice(ctx context.Context, a *asked, need int) ([]priced, erro
 		rest.After = nil
 	}
 	need -= len(found)
-	more, err := s.ask(ctx, &rest, choose(&rest.Query, rest.terms, &rest.guess, need, true), need, true)
+	more, err := s.ask(ctx, &rest, s.choose(&rest.Query, rest.terms, &rest.guess, need, true), need, true)
 	return append(found, more...), err
 }
 

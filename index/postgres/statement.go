@@ -15,7 +15,8 @@ import (
 type statement struct {
 	*asked
 	need     int
-	unpriced bool // only listings none of whose matching offers has a price
+	unpriced bool    // only listings none of whose matching offers has a price
+	km       float64 // from Near at most; 0: anywhere
 	args     []any
 }
 
@@ -27,6 +28,11 @@ func (s *statement) arg(v any) string {
 // text is the whole: the page, and around it what is shown of its listings.
 func (s *statement) text(w way) string {
 	var page string
+	if n := s.Near; n != nil {
+		if s.km = n.Km; !math.IsInf(w.km, 1) && !w.walk && (w.km < s.km || s.km == 0) {
+			s.km = w.km
+		}
+	}
 	if w.walk {
 		page = s.walk(w)
 	} else {
@@ -53,22 +59,20 @@ func dearestTie(price, rank string) string {
 	return "CASE WHEN " + price + " IS NULL THEN -" + rank + " ELSE " + rank + " END"
 }
 
-func (s *statement) byPrices() bool { return s.Order == index.Cheapest || s.Order == index.Dearest }
-
 // walk goes through an index of offers in the order of the answer.
 func (s *statement) walk(w way) string {
 	column := map[thing]string{byType: "o.data_type", byKind: "o.kind", byUnit: "o.unit"}[w.by]
 	values := map[thing][]string{byType: s.DataTypes, byKind: s.Kinds, byUnit: s.Units}[w.by]
 	distinct, order, outer := "DISTINCT ON (o.rank) ", "o.rank DESC, o.position", "x.rank DESC, x.position"
 	switch {
-	case s.byPrices() && s.Order == index.Dearest && !s.unpriced:
+	case byPrices(s.Order) && s.Order == index.Dearest && !s.unpriced:
 		distinct, order, outer = "", "o.price DESC, o.rank", "x.price DESC, x.rank"
-	case s.byPrices():
+	case byPrices(s.Order):
 		distinct, order, outer = "", "o.price, o.rank DESC", "x.price, x.rank DESC"
 	}
 	conds := append(s.ranks("o.rank"), s.offers("o", w.by)...)
 	conds = append(conds, s.listing(w.by)...)
-	if s.byPrices() {
+	if byPrices(s.Order) {
 		conds = append(conds, s.place()...)
 	}
 	if column != "" {
@@ -132,7 +136,7 @@ func (s *statement) ofOffers() bool {
 // offers are the conditions that one offer must meet, but for the one that the walk is by.
 func (s *statement) offers(o string, by thing) (conds []string) {
 	if !s.ofOffers() {
-		if s.byPrices() {
+		if byPrices(s.Order) {
 			return nil // any of a listing's
 		}
 		return []string{o + ".position = 0"}
@@ -147,7 +151,7 @@ func (s *statement) offers(o string, by thing) (conds []string) {
 		}
 	}
 	form := "(" + o + ".price %s %s) IS TRUE"
-	if s.byPrices() && o == "o" {
+	if byPrices(s.Order) && o == "o" {
 		form = o + ".price %s %s" // which the index is by
 	}
 	if s.MinPrice != nil {
@@ -174,8 +178,8 @@ func (s *statement) listing(by thing) (conds []string) {
 	}
 	if s.Near != nil {
 		conds = append(conds, "o.lat IS NOT NULL")
-		if s.Near.Km > 0 {
-			conds = append(conds, s.haversine()+" <= "+s.arg(haversineOf(s.Near.Km)))
+		if s.km > 0 {
+			conds = append(conds, s.haversine()+" <= "+s.arg(haversineOf(s.km)))
 		}
 	}
 	if s.Owner != nil && by != byOwner {
@@ -202,9 +206,9 @@ func haversineOf(km float64) float64 {
 // set takes all that one filter leaves, of each listing the offer that matches, and sorts.
 func (s *statement) set(w way) string {
 	// The source does not look at offers but where it is made of them.
-	whole := !s.ofOffers() && !s.byPrices()
+	whole := !s.ofOffers() && !byPrices(s.Order)
 	if whole && w.by == byPlace {
-		return s.sorted("", s.spots(w, append([]string{"o.position = 0"}, s.listing(byPlace)...)))
+		return s.sorted("", s.spots(append([]string{"o.position = 0"}, s.listing(byPlace)...)))
 	}
 	src := "WITH m AS MATERIALIZED (" + s.source(w) + ") "
 	conds := s.listing(w.by)
@@ -279,7 +283,7 @@ func (s *statement) source(w way) string {
 	case byWords:
 		return "SELECT t.rank FROM said t WHERE t.words @@ (SELECT " + s.arg(tsquery(s.terms)) + "::text::tsquery)" + bounds("t.rank")
 	case byPlace:
-		return "SELECT o.rank FROM (" + s.spots(w, []string{"o.position = 0"}) + ") o"
+		return "SELECT o.rank FROM (" + s.spots([]string{"o.position = 0"}) + ") o"
 	case byType:
 		return "SELECT DISTINCT o.rank FROM offer o WHERE o.data_type = ANY(" + s.arg(columns(s.DataTypes)) + "::text[])" + bounds("o.rank")
 	case byKind:
@@ -298,12 +302,12 @@ func (s *statement) source(w way) string {
 }
 
 // spots are the first offers of the listings within the boxes that hold all that may match.
-func (s *statement) spots(w way, conds []string) string {
+func (s *statement) spots(conds []string) string {
 	for _, c := range s.ranks("o.rank") {
 		conds = append(conds, "("+c+") IS TRUE")
 	}
 	var west, south, east, north []float64
-	for _, b := range s.boxes(w) {
+	for _, b := range s.boxes() {
 		west, south, east, north = append(west, b.West), append(south, b.South), append(east, b.East), append(north, b.North)
 	}
 	return fmt.Sprintf(`SELECT o.* FROM unnest(%s::float8[], %s::float8[], %s::float8[], %s::float8[]) AS b (w, s, e, n) CROSS JOIN LATERAL (

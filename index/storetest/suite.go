@@ -21,7 +21,7 @@ func Suite(t *testing.T, open func(t testing.TB) index.Store) {
 		test func(*testing.T, index.Store)
 	}{
 		{"Empty", empty}, {"RoundTrip", roundTrip}, {"RollBack", rollBack}, {"Cursor", cursor}, {"Due", due},
-		{"Search", search}, {"Near", near}, {"Pages", pages}, {"Legacy", legacy}, {"Injection", injection},
+		{"Search", search}, {"Reference", reference}, {"Near", near}, {"Pages", pages}, {"Legacy", legacy}, {"Injection", injection},
 		{"Ended", ended}, {"History", history}, {"Reset", reset}, {"Walk", walk}, {"State", fromState}, {"Chains", chains},
 		{"Faults", faults}, {"Expiry", expiry}, {"Undecodable", undecodable},
 		{"Judged", judged}, {"Arranged", arranged}, {"ArrangedState", arrangedState}, {"TooMuch", tooMuch},
@@ -78,7 +78,7 @@ func begin(t *testing.T, s index.Store, listings ...*index.Listing) {
 	put(t, s, listings...)
 }
 
-func put(t *testing.T, s index.Store, listings ...*index.Listing) {
+func put(t testing.TB, s index.Store, listings ...*index.Listing) {
 	t.Helper()
 	err := s.Update(t.Context(), func(tx index.Tx) error {
 		for _, l := range listings {
