@@ -38,6 +38,7 @@ var rooms = [][]string{
 	{"chain"},
 	{"chain/rpc"},
 	{"metadata"},
+	{"update"},
 	{"supervise"},
 	{"supervise/shepherd"},
 	{"key"},

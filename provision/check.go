@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -332,40 +331,6 @@ func (c *checker) topics(path string, f *streamFile) {
 			c.complain(fmt.Sprintf("%s.topics[%d]", path, i), "topics: %v", err)
 		}
 	}
-}
-
-func (c *checker) programs(files []programFile) []Program {
-	if len(files) > maxPrograms {
-		c.complain("program", "%d programs are more than %d", len(files), maxPrograms)
-		return nil
-	}
-	var out []Program
-	for i := range files {
-		f := &files[i]
-		path := fmt.Sprintf("program[%d]", i)
-		if !document.ValidStreamName(f.Name) {
-			c.name(path, "program", f.Name)
-		} else if slices.ContainsFunc(out, func(p Program) bool { return p.Name == f.Name }) {
-			c.complain(path+".name", "program name %q stands twice", f.Name)
-		}
-		p := Program{Name: f.Name, Command: slices.Clone(f.Command), Dir: c.dir}
-		if len(f.Command) == 0 || f.Command[0] == "" {
-			c.complain(path+".command", "program %q has no command: command = [\"./program\", \"--flag\"]", f.Name)
-		} else if strings.ContainsRune(f.Command[0], os.PathSeparator) {
-			p.Command[0] = c.file(f.Command[0])
-		}
-		if f.Dir != "" {
-			p.Dir = c.file(f.Dir)
-		}
-		for _, name := range slices.Sorted(maps.Keys(f.Env)) {
-			if !envName.MatchString(name) || strings.ContainsRune(f.Env[name], 0) {
-				c.complain(path+".env", "program %q: %q is not the name of an environment variable", f.Name, name)
-			}
-			p.Env = append(p.Env, name+"="+f.Env[name])
-		}
-		out = append(out, p)
-	}
-	return out
 }
 
 // documentStream is the part of a stream that is published.

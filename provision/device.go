@@ -17,7 +17,7 @@ import (
 	"iod/chain"
 	"iod/key"
 	"iod/overlay"
-	"iod/supervise"
+	"iod/update"
 )
 
 // Options of a running device.
@@ -81,7 +81,10 @@ func (d *Device) check() error {
 			return fmt.Errorf("stream %s: the environment variable %s, which password_env names, is not set", s.Name, s.PasswordEnv)
 		}
 	}
-	return supervise.Check(d.programs())
+	if err := update.Check(d.o.Manifest.managed()); err != nil {
+		return fmt.Errorf("programs: %w", err)
+	}
+	return nil
 }
 
 // Run runs the device until ctx ends: its programs from the first moment on, and everything else as the chain and the
@@ -93,7 +96,7 @@ func (d *Device) Run(ctx context.Context) error {
 	}
 	defer unlock()
 	group, inner := errgroup.WithContext(ctx)
-	programs := supervise.New(supervise.Options{Programs: d.programs(), Log: d.log})
+	programs := update.New(update.Options{Programs: d.o.Manifest.managed(), Dir: d.o.Manifest.State, Log: d.log})
 	group.Go(func() error { return programs.Run(inner) })
 	group.Go(func() error { return d.online(inner) })
 	if err := group.Wait(); ctx.Err() == nil {
@@ -109,14 +112,6 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	return d.Run(ctx)
-}
-
-func (d *Device) programs() []supervise.Program {
-	out := make([]supervise.Program, len(d.o.Manifest.Programs))
-	for i, p := range d.o.Manifest.Programs {
-		out[i] = supervise.Program{Name: p.Name, Command: p.Command, Dir: p.Dir, Env: p.Env}
-	}
-	return out
 }
 
 // online connects to the chain, however long that takes, and then publishes, judges and serves.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -153,6 +154,9 @@ func kindOf(v any) string {
 var tables = map[string][]string{
 	"device": keysOf[deviceFile](), "access": keysOf[accessFile](), "overlay": keysOf[overlayFile](), "fleet": keysOf[fleetFile](),
 	"stream": keysOf[streamFile](), "program": keysOf[programFile](), "": keysOf[manifestFile](),
+	"program.ready": keysOf[readyFile](), "program.alive": keysOf[aliveFile](), "program.stop": keysOf[stopFile](),
+	"program.restart": keysOf[restartFile](), "program.limits": keysOf[limitsFile](), "program.log": keysOf[logFile](),
+	"program.update": keysOf[updateFile](),
 }
 
 func keysOf[T any]() (keys []string) {
@@ -163,10 +167,12 @@ func keysOf[T any]() (keys []string) {
 	return keys
 }
 
+var indices = regexp.MustCompile(`\[[0-9]+\]`)
+
 // unknownKey says what is wrong with a key of a table, and which key was probably meant.
 func unknownKey(name, path string, known []string) (msg, meant string) {
 	msg = fmt.Sprintf("unknown key %.64q", name)
-	table, _, _ := strings.Cut(path, "[")
+	table := indices.ReplaceAllString(path, "")
 	if table != "" {
 		msg = fmt.Sprintf("unknown key %.64q in [%s]", name, table)
 	}

@@ -14,9 +14,9 @@ import (
 // ErrRunning says that another process runs a device with the same state directory.
 var ErrRunning = errors.New("another iod device run uses this state directory")
 
-// lockState makes the state directory and holds it for this process.
+// lockState makes the state directory and holds it for this process. Programs of other users reach the versions of theirs in it.
 func lockState(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)

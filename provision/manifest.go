@@ -68,14 +68,6 @@ type Stream struct {
 	PasswordEnv string // the environment variable that holds its password
 }
 
-// Program is one [[program]].
-type Program struct {
-	Name    string
-	Command []string
-	Dir     string
-	Env     []string
-}
-
 // Problem is one mistake in a manifest.
 type Problem struct {
 	File         string // when it is in a file that the manifest extends
@@ -150,13 +142,6 @@ type streamFile struct {
 	Period      string   `toml:"period"`
 	User        string   `toml:"user"`
 	PasswordEnv string   `toml:"password_env"`
-}
-
-type programFile struct {
-	Name    string            `toml:"name"`
-	Command []string          `toml:"command"`
-	Dir     string            `toml:"dir"`
-	Env     map[string]string `toml:"env"`
 }
 
 // Load reads and checks a manifest file. Mistakes in it are a *ManifestError.

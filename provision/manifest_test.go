@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var update = flag.Bool("update", false, "write what the bad manifests' messages are now")
+var rewrite = flag.Bool("update", false, "write what the bad manifests' messages are now")
 
 // TestBadManifests compares the message for each testdata/*.bad.toml with the *.bad.txt beside it.
 func TestBadManifests(t *testing.T) {
@@ -36,7 +36,7 @@ func TestBadManifests(t *testing.T) {
 			continue
 		}
 		want := strings.TrimSuffix(f, ".toml") + ".txt"
-		if *update {
+		if *rewrite {
 			if err := os.WriteFile(want, []byte(err.Error()+"\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}

@@ -19,10 +19,11 @@ import (
 // launched is a program that runs.
 type launched interface {
 	pid() int
-	exited() <-chan struct{} // closed when the program itself ended
-	gone() <-chan struct{}   // closed when nothing of it is left, and its output is read
-	exit() Exit              // how it ended; valid after gone
-	stop(Stop)               // may be called again, with a shorter grace
+	exited() <-chan struct{}        // closed when the program itself ended
+	gone() <-chan struct{}          // closed when nothing of it is left, and its output is read
+	exit() Exit                     // how it ended; valid after gone
+	stop(Stop)                      // may be called again, with a shorter grace
+	read(func(stream, text string)) // to be called once: its output waits in the pipes before
 }
 
 // drainTime is how long output is awaited after everything of a program is gone. Only a process that got the pipe otherwise can
@@ -54,7 +55,8 @@ type child struct {
 	readers  sync.WaitGroup
 
 	ended, over chan struct{}
-	result      Exit // written before over is closed
+	reading     chan struct{} // closed by read
+	result      Exit          // written before over is closed
 
 	mu sync.Mutex // of writing commands
 }
@@ -71,7 +73,7 @@ func (c *child) stop(how Stop) {
 }
 
 // start starts a program. It returns when it is executed, or cannot be. group is removed by the caller.
-func (s *Supervisor) start(ctx context.Context, p *Program, group string, line func(stream, text string)) (launched, error) {
+func (s *Supervisor) start(ctx context.Context, p *Program, group string) (launched, error) {
 	spec, err := s.describe(p, group)
 	if err != nil {
 		return nil, err
@@ -80,10 +82,23 @@ func (s *Supervisor) start(ctx context.Context, p *Program, group string, line f
 	if err != nil {
 		return nil, err
 	}
-	c := &child{ended: make(chan struct{}), over: make(chan struct{})}
+	c := &child{ended: make(chan struct{}), over: make(chan struct{}), reading: make(chan struct{})}
 	if err := c.spawn(p.Name, s.lock); err != nil {
 		return nil, err
 	}
+	first := make(chan error, 1)
+	go c.follow(first) // ends with the shepherd
+	c.commands.Write(raw)
+	if err := executed(ctx, first); err != nil {
+		c.cmd.Process.Kill()
+		c.read(func(string, string) {})
+		<-c.over
+		return nil, fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	return c, nil
+}
+
+func (c *child) read(line func(stream, text string)) {
 	for i, stream := range []string{"stdout", "stderr"} {
 		c.readers.Go(func() {
 			l := lines{emit: func(text string) { line(stream, text) }}
@@ -91,15 +106,7 @@ func (s *Supervisor) start(ctx context.Context, p *Program, group string, line f
 			l.end()
 		})
 	}
-	first := make(chan error, 1)
-	go c.follow(first) // ends with the shepherd
-	c.commands.Write(raw)
-	if err := executed(ctx, first); err != nil {
-		c.cmd.Process.Kill()
-		<-c.over
-		return nil, fmt.Errorf("start %s: %w", p.Name, err)
-	}
-	return c, nil
+	close(c.reading)
 }
 
 // executed waits for the first report. When ctx ends it may come all the same: the program is then to be stopped as any other.
@@ -254,6 +261,7 @@ func (c *child) follow(first chan<- error) {
 		}
 	}
 	c.endOnce()
+	<-c.reading
 	for _, r := range c.output {
 		r.SetReadDeadline(time.Now().Add(drainTime))
 	}

@@ -146,7 +146,7 @@ func (s *Supervisor) once(ctx context.Context, i *instance, first bool) (started
 	s.mu.Unlock()
 	var c launched
 	if err == nil {
-		c, err = s.launch(ctx, &p, group, func(stream, text string) { s.line(i, stream, text) })
+		c, err = s.launch(ctx, &p, group)
 	}
 	if err != nil {
 		exit = Exit{Code: -1, Err: err.Error()}
@@ -159,6 +159,7 @@ func (s *Supervisor) once(ctx context.Context, i *instance, first bool) (started
 			}
 		})
 		s.tell(i, Event{Kind: Started, Time: started, PID: c.pid()})
+		c.read(func(stream, text string) { s.line(i, stream, text) })
 		exit = s.attend(ctx, i, c)
 		exit.OOM = exit.OOM || starved(group)
 	}

@@ -8,25 +8,29 @@ import (
 
 // CheckOrder returns why programs cannot be started in an order in which each comes after those that it names in After.
 func CheckOrder(programs []Program) error {
-	after := map[string][]string{}
+	known := map[string]bool{}
 	for _, p := range programs {
-		after[p.Name] = p.After
+		known[p.Name] = true
 	}
 	for _, p := range programs {
 		for _, name := range p.After {
-			if _, ok := after[name]; !ok {
+			if !known[name] {
 				return fmt.Errorf("program %q is to start after %q, which is no program", p.Name, name)
 			}
 		}
 	}
-	if c := cycle(programs, after); c != nil {
+	if c := Cycle(programs); c != nil {
 		return fmt.Errorf("programs wait for each other: %s", strings.Join(c, " after "))
 	}
 	return nil
 }
 
-// cycle returns a way from a program to itself, or nil.
-func cycle(programs []Program, after map[string][]string) []string {
+// Cycle returns the names on a way from a program to itself by After, or nil.
+func Cycle(programs []Program) []string {
+	after := map[string][]string{}
+	for _, p := range programs {
+		after[p.Name] = p.After
+	}
 	done := map[string]bool{}
 	var way []string
 	var visit func(string) []string

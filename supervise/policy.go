@@ -40,7 +40,7 @@ func (e Exit) String() string {
 		text += " (out of memory)"
 	}
 	if e.Reason != "" {
-		text += " (" + e.Reason + ")"
+		text = e.Reason + "; " + text
 	}
 	return text
 }

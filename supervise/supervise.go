@@ -61,10 +61,12 @@ type Supervisor struct {
 	id     string // tells its programs from other processes
 	lock   *os.File
 	groups *groups
-	launch func(ctx context.Context, p *Program, group string, line func(stream, text string)) (launched, error)
+	launch func(ctx context.Context, p *Program, group string) (launched, error)
 	ask    func(context.Context, Probe) error
 
 	applying sync.RWMutex // Apply and the end of Run exclude everything, tries exclude those
+
+	begun chan struct{} // closed when the programs are started
 
 	mu        sync.Mutex
 	phase     phase
@@ -95,7 +97,7 @@ func New(o Options) *Supervisor {
 	}
 	s := &Supervisor{o: o, id: rand.Text(), groups: &groups{}, ask: ask, wanted: o.Programs, instances: map[string]*instance{},
 		trials: map[string]*instance{}, aborts: map[*instance]context.CancelCauseFunc{}, logs: map[string]*logWriter{},
-		changed: make(chan struct{})}
+		changed: make(chan struct{}), begun: make(chan struct{})}
 	if abs, err := filepath.Abs(o.Dir); err == nil && o.Dir != "" {
 		sum := sha256.Sum256([]byte(abs)) // the same after a restart
 		s.id = hex.EncodeToString(sum[:8])
@@ -129,6 +131,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.add(p, nil)
 	}
 	s.mu.Unlock()
+	close(s.begun)
 	<-ctx.Done()
 	s.end()
 	return nil

@@ -16,13 +16,21 @@ type TryOptions struct {
 // ErrChanged says that a try was given up since other programs were applied, or the supervisor stops: nothing was found out.
 var ErrChanged = errors.New("the programs were changed meanwhile")
 
-// ErrTrial wraps why a version was not kept.
-var ErrTrial = errors.New("the new version was not kept")
+// TrialError says why a version was not kept.
+type TrialError struct{ Reason string }
+
+// Error has the reason.
+func (e *TrialError) Error() string { return "the new version was not kept: " + e.Reason }
 
 // Try starts next in place of the program of that name, or beside it, and keeps it when it becomes ready; otherwise the old one
-// goes on, or is started again. An exit before it is ready ends the trial at once. The error wraps ErrTrial when next did
-// not stand the trial; with any other nothing was found out.
+// goes on, or is started again. An exit before it is ready ends the trial at once. The error is a *TrialError when next
+// did not stand the trial; with any other nothing was found out. It waits for Run to begin.
 func (s *Supervisor) Try(ctx context.Context, next Program, o TryOptions) error {
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+		return fmt.Errorf("try %s: %w", next.Name, ctx.Err())
+	}
 	s.applying.RLock()
 	defer s.applying.RUnlock()
 	o.Within = orElse(o.Within, defaultWithin)
@@ -85,7 +93,7 @@ func (i *instance) judge(ctx context.Context, within time.Duration) error {
 	select {
 	case err := <-i.verdict:
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrTrial, err)
+			return &TrialError{err.Error()}
 		}
 		return nil
 	case <-stood:
@@ -100,7 +108,7 @@ func (s *Supervisor) endTrial(old, trial *instance, next Program, o TryOptions, 
 	s.mu.Lock()
 	delete(s.aborts, trial)
 	if err == nil && trial.over {
-		err = fmt.Errorf("%w: %w", ErrTrial, <-trial.verdict)
+		err = &TrialError{(<-trial.verdict).Error()}
 	}
 	if err == nil {
 		delete(s.trials, next.Name)

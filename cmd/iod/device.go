@@ -16,7 +16,7 @@ import (
 func (a *app) deviceCommand() *cobra.Command {
 	return group("device", "Publish and run a device by its manifest", `The manifest (device.toml) says what the device is and shares. init writes one; check reads it; plan shows what would
 change on the chain; run publishes, keeps the owner's programs alive and lets in whom the owner granted access.`,
-		a.deviceInit(), a.deviceCheck(), a.devicePlan(), a.deviceRun(), a.deviceRemove())
+		a.deviceInit(), a.deviceCheck(), a.devicePlan(), a.deviceRun(), a.deviceLogs(), a.deviceRemove())
 }
 
 // manifestFlag adds the flag that names the manifest.

@@ -1,6 +1,7 @@
 package shepherd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // start starts the starter and waits until it became the program.
@@ -90,7 +92,24 @@ func start() error {
 	if err != nil {
 		return err
 	}
-	return &os.PathError{Op: "start", Path: path, Err: syscall.Exec(path, s.Command, s.Env)}
+	return &os.PathError{Op: "start", Path: path, Err: execute(path, s)}
+}
+
+// busyTries and busyPause bound how long a file that is written is waited for: the supervisor may have written it, and a process that it
+// started meanwhile may hold it open until it becomes another program.
+const (
+	busyTries = 50
+	busyPause = 10 * time.Millisecond
+)
+
+func execute(path string, s *Spec) (err error) {
+	for range busyTries {
+		if err = syscall.Exec(path, s.Command, s.Env); !errors.Is(err, syscall.ETXTBSY) {
+			return err
+		}
+		time.Sleep(busyPause)
+	}
+	return err
 }
 
 // confine puts this process where the program may be and no more.
