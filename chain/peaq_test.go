@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"iod/chain/rpc"
 	"iod/key"
 	"iod/metadata"
+	"iod/pallet/did"
 )
 
 // peaqEndpoint is where a node with peaq's real runtime answers: chopsticks with peaq's raw chain specification, see
@@ -257,5 +259,38 @@ func peaqStory(t *testing.T, c *chain.Client, owner *key.Pair, other key.Account
 	}
 	if bal, err := b.Balance(ctx, other); err != nil || bal.Free.Cmp(amount) != 0 {
 		t.Errorf("balance after the transfer: %+v, %v", bal, err)
+	}
+}
+
+// Batches made by the real runtime's own weights are taken by it, each as a whole.
+func TestBatchesOnPeaqsRuntime(t *testing.T) {
+	url := peaqEndpoint(t)
+	c := dialDev(t, url)
+	owner := newPair(t, key.Sr25519)
+	fund(t, url, owner.Account())
+	if _, err := finalise(t, c, owner, chain.Remark(nil)); err != nil { // chopsticks shows what was funded from the next block on
+		t.Fatal(err)
+	}
+	var calls []metadata.Call
+	for i := range 1200 {
+		var to key.AccountID
+		copy(to[:], randomID(t))
+		calls = append(calls, chain.Transfer(to, chain.NewPlanck(1e15)),
+			did.AddAttribute(owner.Account(), fmt.Sprintf("batch-%d", i), make([]byte, 130), nil))
+	}
+	parts, err := c.Batches(t.Context(), owner.Public(), calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		w, err := c.Weigh(t.Context(), owner.Public(), chain.BatchAll(p...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := finalise(t, c, owner, chain.BatchAll(p...))
+		if err != nil {
+			t.Fatalf("a batch of %d, weight %+v: %v", len(p), w, err)
+		}
+		t.Logf("a batch of %d, weight %+v: block %d, fee %s", len(p), w, out.Number, out.Fee.Format(18))
 	}
 }
