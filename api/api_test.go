@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -22,11 +23,14 @@ import (
 
 	"go.uber.org/goleak"
 
+	"iod/access"
 	"iod/document"
 	"iod/index"
+	"iod/index/atlas"
 	"iod/index/sqlite"
 	"iod/index/storetest"
 	"iod/key"
+	"iod/pallet/rbac"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -63,17 +67,65 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	c := w.chain
+	grant, revoke := link(rbac.Assigned, ownerID, w.weather, "consumer"), link(rbac.Unassigned, ownerID, w.weather, "consumer")
 	c.Append(storetest.Write(w.noise, w.noise, storetest.Unsigned(w.noise, "noise", "3"), nil))
 	c.Append()
-	c.Append(storetest.Write(w.weather, w.weather, storetest.Sign(t, weather, d), nil), storetest.Write(gone.Account(), gone.Account(), storetest.Sign(t, gone, storetest.Weather(gone, 1)), nil))
-	c.Append(storetest.Write(stranger, w.weather, []byte{0xde, 0xad}, nil), storetest.Erase(gone.Account(), gone.Account()))
+	c.Extend([]index.Event{storetest.Write(w.weather, w.weather, storetest.Sign(t, weather, d), nil), storetest.Write(gone.Account(), gone.Account(), storetest.Sign(t, gone, storetest.Weather(gone, 1)), nil)},
+		append(setUp(ownerID, w.weather, "wind"), grant, link(rbac.Assigned, ownerID, w.weather, "friend")))
+	c.Extend([]index.Event{storetest.Write(stranger, w.weather, []byte{0xde, 0xad}, nil), storetest.Erase(gone.Account(), gone.Account())}, []index.Deed{revoke})
 	first := uint32(0)
 	storetest.Fill(t, s, index.Options{Source: c, From: &first})
-	srv := httptest.NewServer(New(s, Options{Stale: -1}))
+	counts := atlas.New(s, atlas.Options{Poll: time.Millisecond, Now: func() time.Time { return storetest.Epoch.Add(10 * time.Minute) }})
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- counts.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+	for !counts.Ready() {
+		runtime.Gosched()
+	}
+	srv := httptest.NewServer(New(s, Options{Stale: -1, Atlas: counts, Pending: pendingOf{w.weather}, MaxAge: 100 * 365 * 24 * time.Hour}))
 	t.Cleanup(srv.Close)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	w.url = srv.URL
 	return w
+}
+
+// setUp is what an owner does to share a stream.
+func setUp(owner, device key.AccountID, stream string) (deeds []index.Deed) {
+	id := func(s string, k rbac.Kind) rbac.ID { return access.EntityID(owner, device, s, k) }
+	for _, e := range []access.Ref{{Kind: rbac.Permission, ID: id(stream, rbac.Permission)}, {Kind: rbac.Role, ID: id(stream, rbac.Role)}, {Kind: rbac.Group, ID: id(stream, rbac.Group)}} {
+		deeds = append(deeds, index.Deed{Owner: owner, Verb: rbac.EntityAdded, Ref: e, Name: "iod " + stream})
+	}
+	for _, a := range []rbac.Assignment{
+		{Relation: rbac.RolePermission, Holder: id(stream, rbac.Role), Held: id(stream, rbac.Permission)},
+		{Relation: rbac.GroupRole, Holder: id(stream, rbac.Group), Held: id(stream, rbac.Role)},
+	} {
+		deeds = append(deeds, index.Deed{Owner: owner, Verb: rbac.Assigned, Assignment: a})
+	}
+	return deeds
+}
+
+// link makes a user one of the group of the device's stream "wind", or takes them out.
+func link(v rbac.Verb, owner, device key.AccountID, user string) index.Deed {
+	var a key.AccountID
+	copy(a[:], user)
+	return index.Deed{Owner: owner, Verb: v, Assignment: rbac.Assignment{Relation: rbac.UserGroup, Holder: rbac.UserID(a), Held: access.EntityID(owner, device, "wind", rbac.Group)}}
+}
+
+// pendingOf is a block that is not final yet, with one change.
+type pendingOf struct{ device key.AccountID }
+
+func (p pendingOf) Changes() []index.PendingChange {
+	at := index.Point{Block: 5, Hash: index.Hash{5}, Time: storetest.Epoch.Add(time.Minute), Extrinsic: 2}
+	return []index.PendingChange{
+		{Account: &p.device, At: at, Who: &p.device, Action: index.Published, Verdict: document.Verdict{State: document.Verified, Vouched: true}, Sequence: 2000},
+		{At: at, Aside: "unreadable"},
+	}
 }
 
 func (w *world) get(t testing.TB, path string, header ...string) (*http.Response, string) {
@@ -127,6 +179,12 @@ func TestGolden(t *testing.T) {
 		"asyncapi":           "/api/v1/devices/" + w.weather.DID() + "/asyncapi",
 		"asyncapi-version1":  "/api/v1/devices/" + w.noise.DID() + "/asyncapi",
 		"td-ended":           "/api/v1/devices/" + w.gone.DID() + "/td",
+		"access":             "/api/v1/devices/" + w.weather.DID() + "/access",
+		"facets":             "/api/v1/facets?data_type=video",
+		"map":                "/api/v1/map?zoom=5",
+		"tile":               "/api/v1/tiles/1/1/0?q=weather",
+		"pending":            "/api/v1/pending",
+		"bad-tile":           "/api/v1/tiles/1/2/0",
 		"catalog":            "/catalog?limit=1&q=weather",
 		"resolve":            "/1.0/identifiers/" + w.weather.DID(),
 		"resolve-ended":      "/1.0/identifiers/" + w.gone.DID(),

@@ -115,7 +115,7 @@ func parameterValues(w *world) map[string]struct{ good, bad []string } {
 		"owner":                 {[]string{w.weather.String(), w.weather.DID(), hexOf(w.weather[:])}, []string{"5nonsense", "did:web:x", "0x12"}},
 		"verified":              {[]string{"true", "false"}, []string{"yes", "1", ""}},
 		"since":                 {[]string{"24h", "7d", "2026-11-01T00:00:00Z", "2026-11-01T02:00:00+02:00"}, []string{"yesterday", "-1h", "999999w", "2026-13-01T00:00:00Z"}},
-		"bbox":                  {[]string{"-180,-90,180,90", "170,-10,-170,10", "44,40,45,41"}, []string{"1,2,3", "0,50,10,40", "NaN,0,1,1", "-181,0,0,0", "0,0,0,91", "a,b,c,d"}},
+		"bbox":                  {[]string{"-180,-90,180,90", "170,-10,-170,10", "44,40,45,41"}, []string{"1,2,3", "0,50,10,40", "NaN,0,1,1", "-541,0,0,0", "0,0,0,91", "a,b,c,d"}},
 		"near":                  {[]string{"40.2,44.5", "-90,180", "0, 0"}, []string{"NaN,0", "91,0", "0,181", "1", "1,2,3", "x,y"}},
 		"within":                {nil, []string{"0", "-5", "20041", "NaN", "Inf", "far"}},
 		"sort":                  {[]string{"newest", "price", "-price"}, []string{"cheapest", "", "distance"}},
@@ -125,7 +125,15 @@ func parameterValues(w *world) map[string]struct{ good, bad []string } {
 		"before":                {[]string{"1", "1000000"}, []string{"0", "-1", "x", "9999999999999999999"}},
 		"did":                   {[]string{w.weather.DID(), w.weather.String(), hexOf(w.noise[:])}, []string{"did:peaq:nonsense", "x", "0x00"}},
 		"address":               {[]string{w.weather.String()}, []string{"5nonsense"}},
-		"offset":                {[]string{"0", "5"}, []string{"-1", "1000001"}},
+		"offset":                {[]string{"0", "5"}, []string{"-1", "99999999"}},
+		"zoom":                  {[]string{"0", "24"}, []string{"-1", "25", "far"}},
+		"top":                   {[]string{"1", "200"}, []string{"0", "201"}},
+		"z":                     {[]string{"0", "24"}, []string{"25", "-1", "z"}},
+		"x":                     {[]string{"0", "1"}, []string{"2", "-1", "x"}},
+		"y":                     {[]string{"0", "1"}, []string{"2", "-1", "y"}},
+		"stream":                {[]string{"wind", "none"}, []string{strings.Repeat("x", 600)}},
+		"account":               {[]string{w.noise.DID()}, []string{"5nonsense"}},
+		"current":               {[]string{"true", "false"}, []string{"now"}},
 		"filters[0][field]":     {nil, []string{"owner", "data_type"}},
 		"filters[0][condition]": {nil, []string{"=", "~"}},
 		"filters[0][value]":     {nil, []string{"x"}},
@@ -174,13 +182,13 @@ func TestContract(t *testing.T) {
 
 // path is the address of a route with its path parameters filled in.
 func (rt *route) path(w *world) string {
-	return strings.NewReplacer("{did}", w.weather.DID()).Replace(rt.Path)
+	return strings.NewReplacer("{did}", w.weather.DID(), "{z}", "1", "{x}", "1", "{y}", "0").Replace(rt.Path)
 }
 
 // with is a route's address with a parameter.
 func with(rt *route, path string, p *spec, value string) string {
 	if p.Path {
-		return strings.ReplaceAll(rt.Path, "{"+p.Name+"}", url.PathEscape(value))
+		return strings.NewReplacer("{"+p.Name+"}", url.PathEscape(value), "{z}", "1", "{x}", "0", "{y}", "0").Replace(rt.Path)
 	}
 	return path + "?" + url.Values{p.Name: {value}}.Encode()
 }

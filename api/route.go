@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,9 +40,10 @@ var problems = []struct{ Type, Title, Doc string }{
 type fresh int
 
 const (
-	changing fresh = iota // with everything: no ETag
-	byIndex               // when a listing changes: ETag from the newest line of history
-	byBlock               // with each block: ETag from the cursor
+	changing  fresh = iota // with everything: no ETag
+	byIndex                // when a listing changes: ETag from the newest line of history
+	byBlock                // with each block: ETag from the cursor
+	byContent              // with what it says: ETag from that
 )
 
 // answer is a form of an answer.
@@ -164,6 +167,10 @@ func (s *server) serve(rt *route, w http.ResponseWriter, r *http.Request) error 
 	if rep.cache == "" {
 		rep.cache = rt.Cache
 	}
+	if rt.Fresh == byContent {
+		sum := sha256.Sum256(rep.body)
+		tag = `W/"` + base64.RawURLEncoding.EncodeToString(sum[:9]) + `"`
+	}
 	if rep.media != "" {
 		transport.Send(w, r, transport.Answer{Status: rep.status, Type: rep.media, Tag: tag, Cache: rep.cache, Body: rep.body})
 	}
@@ -172,7 +179,7 @@ func (s *server) serve(rt *route, w http.ResponseWriter, r *http.Request) error 
 
 // tag is the ETag of what a route answers now; empty: it has none.
 func (s *server) tag(rt *route, c *call) (string, error) {
-	if rt.Fresh == changing {
+	if rt.Fresh == changing || rt.Fresh == byContent {
 		return "", nil
 	}
 	st, err := s.states.get(c.r.Context(), s.reader)

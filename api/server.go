@@ -15,6 +15,7 @@ import (
 
 	"iod/api/transport"
 	"iod/index"
+	"iod/index/atlas"
 )
 
 // Options tune the server. The zero value is right for most.
@@ -41,6 +42,10 @@ type Options struct {
 	// Stale is how old the index's state may be by which answers are found unchanged. 0: 50 ms; less: always read anew.
 	Stale   time.Duration
 	Metrics *prometheus.Registry // further metrics for /metrics; nil: none
+	// Atlas counts and draws maps; nil: the routes that need it answer 503. The caller runs it.
+	Atlas *atlas.Atlas
+	// Pending tells what is not final yet; nil: its route answers 503. The caller runs it.
+	Pending interface{ Changes() []index.PendingChange }
 	// Pages answers what the API has no address for; nil: nothing.
 	Pages http.Handler
 	Now   func() time.Time // nil: time.Now

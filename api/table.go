@@ -15,6 +15,9 @@ var tags = []struct{ Name, Doc string }{
 	{"marketplace", "As the existing marketplace's indexer answers."},
 }
 
+// mapCache lets browsers go back and forth on a map for a moment.
+const mapCache = "max-age=5"
+
 var didFields = []field{paramDID}
 
 // table lists the routes.
@@ -36,6 +39,19 @@ func (s *server) deviceRoutes() []*route {
 		{Path: "/api/v1/devices/{did}/proof", ID: "getProof", Tag: "devices", Title: "What verified a device",
 			Doc:    "The raw document, the bytes that were signed, their hash, the signature, and each step of the verification, made anew for this answer.",
 			Fields: didFields, Answers: jsonAnswer[Proof]("The proof."), Errors: []int{404}, Fresh: byIndex, Serve: (*server).proof},
+		{Path: "/api/v1/devices/{did}/access", ID: "getAccess", Tag: "devices", Title: "Who has access to a device",
+			Doc:    "Who may use its streams since when, and who could until when, by the owner's RBAC entities on the chain and those of its fleet.",
+			Fields: fieldsOf(didFields, []field{paramStream, paramAccount, paramCurrent, paramOffset, paramLimit}), Answers: jsonAnswer[Access]("A page of grants."), Errors: []int{404, 422},
+			Fresh: byBlock, Costly: true, Serve: (*server).access},
+		{Path: "/api/v1/facets", ID: "getFacets", Tag: "devices", Title: "What there is to choose from",
+			Doc:    "How many devices a search finds, and for each value of each filter how many it would find with that value. It takes the filters of a search.",
+			Fields: fieldsOf(filterParams, []field{paramTop}), Answers: jsonAnswer[Facets]("The counts."), Fresh: byContent, Cache: mapCache, Costly: true, Serve: (*server).facets},
+		{Path: "/api/v1/map", ID: "getMap", Tag: "devices", Title: "Devices on a map", Doc: "Clusters in a part of a map, as GeoJSON. It takes the filters of a search; bbox is the part that is looked at.",
+			Fields: mapParams, Answers: []answer{{geoType, reflect.TypeFor[Collection](), "GeoJSON."}}, Fresh: byContent, Cache: mapCache, Costly: true, Serve: (*server).mapView},
+		{Path: "/api/v1/tiles/{z}/{x}/{y}", ID: "getTile", Tag: "devices", Title: "Devices on a tile of a map",
+			Doc:    "As the map, for one tile of Web Mercator. Clusters of neighbouring tiles don't overlap. It takes the filters of a search.",
+			Fields: fieldsOf([]field{tileZ, tileX, tileY}, filterParams), Answers: []answer{{geoType, reflect.TypeFor[Collection](), "GeoJSON."}}, Fresh: byContent, Cache: mapCache, Costly: true,
+			Serve: (*server).tile},
 		{Path: "/api/v1/devices/{did}/td", ID: "getThing", Tag: "dialects", Title: "W3C Thing Description",
 			Doc:    "A Thing Description 1.1. Streams that are asked (http) are properties, others events; their forms lead into the overlay.",
 			Fields: didFields, Answers: []answer{{thingType, reflect.TypeFor[dialect.Thing](), "The Thing Description."}}, Errors: []int{404, 410}, Fresh: byIndex, Serve: (*server).thing},
@@ -61,6 +77,8 @@ func (s *server) deviceRoutes() []*route {
 func (s *server) otherRoutes() []*route {
 	return []*route{
 		{Path: "/api/v1/status", ID: "getStatus", Tag: "index", Title: "How far the index is", Answers: jsonAnswer[Status]("The status."), Fresh: byBlock, Serve: (*server).status},
+		{Path: "/api/v1/pending", ID: "getPending", Tag: "index", Title: "What is not final yet", Doc: "What blocks of the best chain beyond those taken in will mean once they are final. It may never come to pass.",
+			Fields: []field{paramOnly}, Answers: jsonAnswer[Pending]("What is pending."), Cache: "no-store", Serve: (*server).pending},
 		{Path: "/api/v1/set-aside", ID: "getSetAside", Tag: "index", Title: "What is set aside", Doc: "Documents that cannot be believed or read, with the reason, newest first.",
 			Fields: []field{paramBefore, paramLimit}, Answers: jsonAnswer[Asides]("A page."), Serve: (*server).asides},
 		{Path: "/healthz", ID: "getHealth", Tag: "service", Title: "Is the process alive?", Answers: jsonAnswer[Health]("It is."), Cache: "no-store", Serve: (*server).health},
