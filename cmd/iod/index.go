@@ -12,13 +12,13 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"iod/api"
 	"iod/index"
 	"iod/index/sqlite"
 )
 
 func (a *app) indexCommand() *cobra.Command {
-	var database, listen string
+	var database string
+	var http serving
 	var from int64
 	var rebuild bool
 	c := &cobra.Command{
@@ -38,25 +38,29 @@ believes a document that does not prove itself; those are set aside and shown at
 				first := uint32(from)
 				o.From = &first
 			}
-			return stayed(c.Context(), a.index(c.Context(), o, database, listen))
+			return stayed(c.Context(), a.index(c.Context(), o, database, http))
 		},
 	}
 	c.Flags().StringVar(&database, "database", "iod.db", "file of the SQLite database")
-	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the HTTP API; empty: none")
+	http.flags(c)
 	c.Flags().Int64Var(&from, "from", -1, "walk the history from this block instead of reading the current state (new index only)")
 	c.Flags().BoolVar(&rebuild, "rebuild", false, "throw the index away and build it anew from the chain")
 	return c
 }
 
-func (a *app) index(ctx context.Context, o index.Options, database, listen string) error {
+func (a *app) index(ctx context.Context, o index.Options, database string, http serving) error {
+	answers, err := http.options(o.Log)
+	if err != nil {
+		return err
+	}
 	store, err := sqlite.Open(ctx, database)
 	if err != nil {
 		return hint(err, "--database names a SQLite file in a directory that may be written to")
 	}
 	defer store.Close()
 	var ln net.Listener
-	if listen != "" {
-		if ln, err = net.Listen("tcp", listen); err != nil {
+	if http.listen != "" {
+		if ln, err = net.Listen("tcp", http.listen); err != nil {
 			return hint(fmt.Errorf("index: %w", err), "choose a free address with --listen HOST:PORT")
 		}
 		defer ln.Close()
@@ -73,7 +77,7 @@ func (a *app) index(ctx context.Context, o index.Options, database, listen strin
 		if err := a.print(map[string]string{"api": "http://" + ln.Addr().String()}, "api  http://%s/api/v1/devices\n", ln.Addr()); err != nil {
 			return err
 		}
-		group.Go(func() error { return api.Serve(ctx, ln, api.New(store, api.Options{Log: o.Log}), o.Log) })
+		serve(ctx, group, ln, store, index.ChainTips(client), answers)
 	}
 	group.Go(func() error {
 		err := index.Run(ctx, o)
