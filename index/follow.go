@@ -176,6 +176,7 @@ type writer struct {
 
 func (w *writer) write(ctx context.Context, batch []*parcel) error {
 	was := w.cursor
+	var passed []Cursor
 	for _, p := range batch {
 		if p.moves && !p.block.FromState && p.block.Number > w.due {
 			if err := w.expire(ctx, p.block.point()); err != nil {
@@ -191,14 +192,14 @@ func (w *writer) write(ctx context.Context, batch []*parcel) error {
 			return err
 		}
 		if p.moves {
-			c := p.block.Cursor
-			w.cursor = &c
+			passed = append(passed, p.block.Cursor)
 		}
 	}
-	if w.cursor == was {
+	if len(passed) == 0 {
 		return nil
 	}
-	return w.tx.Advance(ctx, was, *w.cursor, batch[len(batch)-1].head)
+	w.cursor = &passed[len(passed)-1]
+	return w.tx.Advance(ctx, was, anchorsOf(passed), batch[len(batch)-1].head)
 }
 
 // expire ends the listings that are not valid any more in the block.

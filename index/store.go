@@ -37,8 +37,9 @@ type Tx interface {
 	// Due returns the live listings whose validity ended before the block, the earliest and then by account, and the next
 	// block before which there will be none (Never: no listing has an end).
 	Due(ctx context.Context, block uint32) (ended []key.AccountID, next uint32, err error)
-	// Advance moves the cursor from was (nil: not set) to now; head is the newest finalised block that is known.
-	Advance(ctx context.Context, was *Cursor, now Cursor, head uint32) error
+	// Advance moves the cursor from was (nil: not set) to the last of anchors; head is the newest finalised block that is known.
+	// Anchor tells the anchors from then on, as long as the bounds at Anchors allow.
+	Advance(ctx context.Context, was *Cursor, anchors []Cursor, head uint32) error
 	RightsTx
 }
 

@@ -251,8 +251,15 @@ func (x *tx) finish(ctx context.Context) error {
 		x.change, x.aside, x.deed, x.owner, x.live, x.verified, x.ended, x.setAside)
 	if m := x.moved; m != nil {
 		b.Queue("UPDATE progress SET number = $1, hash = $2, head = $3, committed = $4", m.now.Number, m.now.Hash[:], m.head, x.s.now().UnixMilli())
-		b.Queue("INSERT INTO anchor (number, hash) VALUES ($1, $2) ON CONFLICT (number) DO UPDATE SET hash = EXCLUDED.hash", m.now.Number, m.now.Hash[:])
-		b.Queue("DELETE FROM anchor WHERE number <= (SELECT number FROM anchor ORDER BY number DESC LIMIT 1 OFFSET $1)", anchors)
+		var numbers []int64
+		var hashes [][]byte
+		for i := range x.anchors {
+			numbers, hashes = append(numbers, int64(x.anchors[i].Number)), append(hashes, x.anchors[i].Hash[:])
+		}
+		b.Queue("INSERT INTO anchor (number, hash) SELECT * FROM unnest($1::bigint[], $2::bytea[]) ON CONFLICT (number) DO UPDATE SET hash = EXCLUDED.hash", numbers, hashes)
+		b.Queue(`DELETE FROM anchor WHERE number <= $1::bigint - $2::bigint AND (number % $2::bigint > 0 OR number <= $1::bigint - $3::bigint)
+			AND (number % $3::bigint > 0 OR number <= $1::bigint - $4::bigint)`,
+			int64(m.now.Number), int64(index.Anchors), int64(index.Anchors*index.Anchors), int64(index.Anchors*index.Anchors*index.Anchors))
 	}
 	b.Queue("SELECT pg_notify($1, '')", channel)
 	return x.send(ctx, &b)

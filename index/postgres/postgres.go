@@ -49,9 +49,6 @@ var migrations embed.FS
 // readers is how many connections answer reads at once, unless the URL says pool_max_conns.
 const readers = 8
 
-// anchors is how many block hashes are kept to recognise the chain by.
-const anchors = 1024
-
 // tooLong is how long the database may look for the answer to a search.
 const tooLong = 2 * time.Second
 

@@ -31,6 +31,7 @@ type tx struct {
 	t pgx.Tx
 	progress
 	moved    *move
+	anchors  []index.Cursor // that were passed by
 	held     map[key.AccountID]*held
 	dirty    []*held                   // in the order in which they were put
 	tops     map[index.Rank]index.Rank // the highest rank of a millisecond, by the first there can be, as far as known
@@ -319,10 +320,12 @@ func (x *tx) Due(ctx context.Context, block uint32) (ended []key.AccountID, next
 }
 
 // Advance moves the cursor.
-func (x *tx) Advance(_ context.Context, was *index.Cursor, now index.Cursor, head uint32) error {
+func (x *tx) Advance(_ context.Context, was *index.Cursor, anchors []index.Cursor, head uint32) error {
 	if (was == nil) != (x.cursor == nil) || was != nil && *was != *x.cursor {
 		return fmt.Errorf("move the cursor: %w", index.ErrOtherWriter)
 	}
+	now := anchors[len(anchors)-1]
 	x.cursor, x.moved = &now, &move{now, head}
+	x.anchors = append(x.anchors, anchors...)
 	return nil
 }

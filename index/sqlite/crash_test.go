@@ -87,11 +87,11 @@ type killingTx struct {
 	at uint32
 }
 
-func (k *killingTx) Advance(ctx context.Context, was *index.Cursor, now index.Cursor, head uint32) error {
-	if err := k.Tx.Advance(ctx, was, now, head); err != nil {
+func (k *killingTx) Advance(ctx context.Context, was *index.Cursor, anchors []index.Cursor, head uint32) error {
+	if err := k.Tx.Advance(ctx, was, anchors, head); err != nil {
 		return err
 	}
-	if now.Number >= k.at {
+	if anchors[len(anchors)-1].Number >= k.at {
 		die()
 	}
 	return nil

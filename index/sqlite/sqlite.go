@@ -31,9 +31,6 @@ var migrations embed.FS
 // readers is how many connections answer reads at once.
 const readers = 4
 
-// anchors is how many block hashes are kept to recognise the chain by.
-const anchors = 1024
-
 // Store is an index in a SQLite file. It is safe for concurrent use.
 type Store struct {
 	write *sql.DB // one connection

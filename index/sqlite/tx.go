@@ -58,8 +58,9 @@ func (s *statements) list() map[**sql.Stmt]string {
 		&s.cursor:  "SELECT number, hash FROM progress WHERE id = 1",
 		&s.advance: "UPDATE progress SET number = ?, hash = ?, head = ?, committed = ? WHERE id = 1",
 
-		&s.anchor:      "INSERT OR REPLACE INTO anchor (number, hash) VALUES (?, ?)",
-		&s.dropAnchors: fmt.Sprintf("DELETE FROM anchor WHERE number <= (SELECT number FROM anchor ORDER BY number DESC LIMIT 1 OFFSET %d)", anchors),
+		&s.anchor: "INSERT OR REPLACE INTO anchor (number, hash) VALUES (?, ?)",
+		&s.dropAnchors: fmt.Sprintf(`DELETE FROM anchor WHERE number <= ?1 - %[1]d AND (number %% %[1]d > 0 OR number <= ?1 - %[2]d)
+			AND (number %% %[2]d > 0 OR number <= ?1 - %[3]d)`, index.Anchors, index.Anchors*index.Anchors, index.Anchors*index.Anchors*index.Anchors),
 	}
 	maps.Copy(all, s.rights.list())
 	return all
@@ -344,7 +345,8 @@ func (x *tx) Due(ctx context.Context, block uint32) (ended []key.AccountID, next
 }
 
 // Advance moves the cursor.
-func (x *tx) Advance(ctx context.Context, was *index.Cursor, now index.Cursor, head uint32) error {
+func (x *tx) Advance(ctx context.Context, was *index.Cursor, anchors []index.Cursor, head uint32) error {
+	now := anchors[len(anchors)-1]
 	var number sql.NullInt64
 	var hash []byte
 	if err := x.row(ctx, x.s.stmts.cursor).Scan(&number, &hash); err != nil {
@@ -356,10 +358,12 @@ func (x *tx) Advance(ctx context.Context, was *index.Cursor, now index.Cursor, h
 	if _, err := x.exec(ctx, x.s.stmts.advance, now.Number, now.Hash[:], head, x.s.now().UnixMilli()); err != nil {
 		return fmt.Errorf("move the cursor: %w", err)
 	}
-	if _, err := x.exec(ctx, x.s.stmts.anchor, now.Number, now.Hash[:]); err != nil {
-		return fmt.Errorf("write anchor: %w", err)
+	for _, a := range anchors {
+		if _, err := x.exec(ctx, x.s.stmts.anchor, a.Number, a.Hash[:]); err != nil {
+			return fmt.Errorf("write anchor: %w", err)
+		}
 	}
-	if _, err := x.exec(ctx, x.s.stmts.dropAnchors); err != nil {
+	if _, err := x.exec(ctx, x.s.stmts.dropAnchors, now.Number); err != nil {
 		return fmt.Errorf("drop old anchors: %w", err)
 	}
 	return nil

@@ -20,7 +20,7 @@ func Suite(t *testing.T, open func(t testing.TB) index.Store) {
 		name string
 		test func(*testing.T, index.Store)
 	}{
-		{"Empty", empty}, {"RoundTrip", roundTrip}, {"RollBack", rollBack}, {"Cursor", cursor}, {"Due", due},
+		{"Empty", empty}, {"RoundTrip", roundTrip}, {"RollBack", rollBack}, {"Cursor", cursor}, {"Anchors", anchors}, {"Due", due},
 		{"Search", search}, {"Reference", reference}, {"Near", near}, {"Pages", pages}, {"Legacy", legacy}, {"Injection", injection},
 		{"Ended", ended}, {"History", history}, {"Reset", reset}, {"Walk", walk}, {"State", fromState}, {"Chains", chains},
 		{"Faults", faults}, {"Expiry", expiry}, {"Undecodable", undecodable},
@@ -180,7 +180,7 @@ func rollBack(t *testing.T, s index.Store) {
 		changed := listing(1, func(l *index.Listing) { l.Device.DataType = "changed" })
 		err := errors.Join(tx.Put(t.Context(), changed), tx.Put(t.Context(), listing(2, nil)),
 			tx.Record(t.Context(), index.Entry{Account: changed.Account, Action: index.Published, Raw: []byte("x")}),
-			tx.SetAside(t.Context(), index.Aside{Reason: "x"}), tx.Advance(t.Context(), nil, index.Cursor{Number: 9}, 9))
+			tx.SetAside(t.Context(), index.Aside{Reason: "x"}), tx.Advance(t.Context(), nil, []index.Cursor{{Number: 9}}, 9))
 		if err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func rollBack(t *testing.T, s index.Store) {
 func cursor(t *testing.T, s index.Store) {
 	begin(t, s)
 	advance := func(was *index.Cursor, now index.Cursor) error {
-		return s.Update(t.Context(), func(tx index.Tx) error { return tx.Advance(t.Context(), was, now, now.Number+5) })
+		return s.Update(t.Context(), func(tx index.Tx) error { return tx.Advance(t.Context(), was, []index.Cursor{now}, now.Number+5) })
 	}
 	c := func(n uint32) index.Cursor { return index.Cursor{Number: n, Hash: index.Hash{byte(n), 1}} }
 	first := c(8)
@@ -223,19 +223,51 @@ func cursor(t *testing.T, s index.Store) {
 	if st.Cursor == nil || *st.Cursor != first || st.Head != 13 || *st.Origin != genesis || st.Committed.IsZero() {
 		t.Errorf("state %+v", st)
 	}
-	for was, n := first, uint32(10); n <= 100; n += 10 {
-		if err := advance(&was, c(n)); err != nil {
-			t.Fatal(err)
-		}
-		was = c(n)
-	}
-	for below, want := range map[uint32]uint32{8: 8, 9: 8, 10: 10, 55: 50, index.Never: 100} {
+	for below, want := range map[uint32]uint32{8: 8, 9: 8, index.Never: 8} {
 		if got, ok, err := s.Anchor(t.Context(), below); err != nil || !ok || got != c(want) {
 			t.Errorf("anchor below %d: %v, %v, %v", below, got, ok, err)
 		}
 	}
 	if got, ok, err := s.Anchor(t.Context(), 7); ok || err != nil {
 		t.Errorf("anchor below 7: %v, %v", got, err)
+	}
+}
+
+// anchors: whatever the transactions in which blocks were passed by, the hashes of the same ones are known in the end.
+func anchors(t *testing.T, s index.Store) {
+	const last = 9000
+	hash := func(n uint32) index.Hash { return index.Hash{byte(n), byte(n >> 8), 1} }
+	for _, step := range []uint32{1, 7, 1000} {
+		begin(t, s)
+		var was *index.Cursor
+		for n := uint32(0); n < last; {
+			var passed []index.Cursor
+			for ; n < last && len(passed) < int(step)*100; n++ {
+				passed = append(passed, index.Cursor{Number: n + 1, Hash: hash(n + 1)})
+			}
+			for len(passed) > 0 { // one transaction for every step
+				some := passed[:min(int(step), len(passed))]
+				passed = passed[len(some):]
+				if step == 1 && some[0].Number < last-300 && some[0].Number%index.Anchors != 0 {
+					continue // for the time it takes
+				}
+				err := s.Update(t.Context(), func(tx index.Tx) error { return tx.Advance(t.Context(), was, some, last) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				was = &some[len(some)-1]
+			}
+		}
+		for below, want := range map[uint32]uint32{
+			last: last, last - 1: last - 1, last - 63: last - 63, last - 64: 8896, 8896: 8896, 8895: 8832, 4928: 4928, 4927: 4096, 4096: 4096} {
+			got := must(func() (index.Cursor, error) { c, _, err := s.Anchor(t.Context(), below); return c, err }())(t)
+			if got.Number != want || got.Hash != hash(want) {
+				t.Errorf("by %d: anchor below %d: %v, want %d", step, below, got, want)
+			}
+		}
+		if got, ok, err := s.Anchor(t.Context(), 4095); ok || err != nil {
+			t.Errorf("by %d: anchor below 4095: %v, %v", step, got, err)
+		}
 	}
 }
 
