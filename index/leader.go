@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
+	"time"
 )
 
 // Leader chooses among the processes that share a store the one that writes it.
@@ -31,6 +33,8 @@ func Lead(ctx context.Context, l Leader, o Options, standby func(bool)) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	var begun atomic.Bool
+	o.Store = noting{o.Store, &begun}
 	for first := true; ; first = false {
 		if standby != nil {
 			standby(true)
@@ -41,19 +45,48 @@ func Lead(ctx context.Context, l Leader, o Options, standby func(bool)) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil && !errors.Is(err, errDeposed) && !errors.Is(err, ErrOtherWriter):
+		case err != nil && !errors.Is(err, errDeposed) && !errors.Is(err, ErrOtherWriter) && !errors.Is(err, ErrUnavailable):
 			return err
 		}
-		o.Rebuild = false // once is enough
-		o.Log.Warn("index does not write any more; another process may", "error", err)
+		if err == nil {
+			return errors.New("the index ended by itself")
+		}
+		o.Rebuild = o.Rebuild && !begun.Load() // once is enough
+		o.Log.Warn("index does not write any more; another process may", "reason", err)
+		select { // a campaign that is won at once must not be lost at once, without end
+		case <-ctx.Done():
+			return nil
+		case <-time.After(tryAgain):
+		}
 	}
 }
+
+// noting is a store that notes that it was emptied.
+type noting struct {
+	Store
+	begun *atomic.Bool
+}
+
+func (n noting) Reset(ctx context.Context, o Origin) error {
+	err := n.Store.Reset(ctx, o)
+	if err == nil {
+		n.begun.Store(true)
+	}
+	return err
+}
+
+// tryAgain is the least time between two terms of office.
+const tryAgain = 250 * time.Millisecond
 
 var errDeposed = errors.New("another process may write the index now")
 
 // lead runs the index for one term of office.
 func lead(ctx context.Context, l Leader, o Options, standby func(bool), first bool) error {
+	waiting := time.AfterFunc(time.Second, func() {
+		o.Log.Info("index stands by: another process writes it, or its database cannot be reached")
+	})
 	lost, err := l.Campaign(ctx)
+	waiting.Stop()
 	if err != nil {
 		return err
 	}

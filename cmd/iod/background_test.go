@@ -116,7 +116,7 @@ func lookPath(ts *testscript.TestScript, name string) (string, error) {
 // environ is what of the script's environment matters to the commands that stay.
 func environ(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "GORACE", "IOD_RPC", "IOD_KEY", "IOD_INDEX", "IOD_PASSPHRASE"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "GORACE", "IOD_RPC", "IOD_KEY", "IOD_INDEX", "IOD_PASSPHRASE", "IOD_DATABASE", "PGPASSWORD", "PGPASSFILE"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"iod/index"
-	"iod/index/sqlite"
 )
 
 func (a *app) indexCommand() *cobra.Command {
@@ -26,10 +26,18 @@ func (a *app) indexCommand() *cobra.Command {
 		Short: "Index all devices of the chain and answer searches over HTTP",
 		Long: `Follows the finalised chain into a database and answers searches. A new index reads the registry's current state
 first; with --from it walks the history from that block instead. It continues where it was after any end. It never
-believes a document that does not prove itself; those are set aside and shown at /api/v1/set-aside.`,
-		Example: "  iod index --rpc ws://127.0.0.1:9944\n  curl -s 'http://127.0.0.1:8080/api/v1/devices?data_type=weather'",
+believes a document that does not prove itself; those are set aside and shown at /api/v1/set-aside.
+
+The database is a SQLite file, or PostgreSQL by a URL: postgres://USER@HOST:PORT/NAME, or postgres:///NAME?host=/var/run/postgresql
+for a Unix socket. Its password is better in the file that PGPASSFILE names (~/.pgpass), in PGPASSWORD or in IOD_DATABASE than in an
+argument, which other users of the machine may see. Any number of processes may share a database: one of them follows the chain, all
+answer searches, and when the one that writes ends another goes on.`,
+		Example: "  iod index --rpc ws://127.0.0.1:9944\n  IOD_DATABASE=postgres:///iod iod index\n  curl -s 'http://127.0.0.1:8080/api/v1/devices?data_type=weather'",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if !c.Flags().Changed("database") {
+				database = cmp.Or(a.env("IOD_DATABASE"), database)
+			}
 			o := index.Options{Rebuild: rebuild, Log: a.serviceLog()}
 			if from >= 0 {
 				if from > 1<<32-1 {
@@ -41,10 +49,10 @@ believes a document that does not prove itself; those are set aside and shown at
 			return stayed(c.Context(), a.index(c.Context(), o, database, http))
 		},
 	}
-	c.Flags().StringVar(&database, "database", "iod.db", "file of the SQLite database")
+	c.Flags().StringVar(&database, "database", "iod.db", "SQLite file, or URL of a PostgreSQL database (IOD_DATABASE)")
 	http.flags(c)
 	c.Flags().Int64Var(&from, "from", -1, "walk the history from this block instead of reading the current state (new index only)")
-	c.Flags().BoolVar(&rebuild, "rebuild", false, "throw the index away and build it anew from the chain")
+	c.Flags().BoolVar(&rebuild, "rebuild", false, "throw the index away and build it anew from the chain, once this process is the one that writes")
 	return c
 }
 
@@ -53,9 +61,9 @@ func (a *app) index(ctx context.Context, o index.Options, database string, http 
 	if err != nil {
 		return err
 	}
-	store, err := sqlite.Open(ctx, database)
+	store, err := openDatabase(ctx, database)
 	if err != nil {
-		return hint(err, "--database names a SQLite file in a directory that may be written to")
+		return err
 	}
 	defer store.Close()
 	var ln net.Listener
@@ -80,7 +88,7 @@ func (a *app) index(ctx context.Context, o index.Options, database string, http 
 		serve(ctx, group, ln, store, index.ChainTips(client), answers)
 	}
 	group.Go(func() error {
-		err := index.Run(ctx, o)
+		err := index.Lead(ctx, store, o, nil)
 		if errors.Is(err, index.ErrOtherChain) || errors.Is(err, index.ErrChainReset) {
 			return hint(usage(err), "check --rpc; to index this chain instead, name another --database, or give --rebuild")
 		}

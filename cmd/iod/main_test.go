@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -12,10 +13,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"iod/index/postgres/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(pgtest.Main(m), map[string]func(){
 		"iod": func() { os.Exit(Main()) },
 	})
 }
@@ -39,6 +42,7 @@ func TestMain(m *testing.M) {
 //	kill-in DIR SUBCOMMAND    kill -9 the iod that runs there
 //	old-broker VAR            an MQTT broker that knows 3.1.1 only
 //	web-page VAR              a web server that knows nothing of chains and indexes
+//	postgres VAR [tcp]        an empty PostgreSQL database's URL, of a Unix socket, or of a port that wants a password; condition [postgres]: there can be one
 //	mode FILE OCTAL           the file has exactly these permissions
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
@@ -53,10 +57,20 @@ func TestScripts(t *testing.T) {
 			e.Values[running{}] = map[string]*staying{}
 			return nil
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "postgres" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			_, err := pgtest.Shared()
+			if errors.Is(err, pgtest.ErrAbsent) {
+				return false, nil
+			}
+			return true, err
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "stay": stay, "await": await, "signal": signalTo, "ended": ended,
 			"take": take, "until": until, "port": port, "mode": mode,
-			"network": network, "fill": fill, "forge": forge, "echo-udp": echoUDP, "ask-udp": askUDP, "no-processes": noProcesses, "kill-in": killIn, "old-broker": oldBroker, "web-page": webPage,
+			"network": network, "fill": fill, "forge": forge, "echo-udp": echoUDP, "ask-udp": askUDP, "no-processes": noProcesses, "kill-in": killIn, "old-broker": oldBroker, "web-page": webPage, "postgres": postgresDatabase,
 		},
 	})
 }
@@ -79,6 +93,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d\nstdout: %s\nstderr: %s", got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 	}
+}
+
+func postgresDatabase(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: postgres VAR [tcp]")
+	}
+	s, err := pgtest.Shared()
+	ts.Check(err)
+	name, err := s.Create()
+	ts.Check(err)
+	url := s.URL(name)
+	if len(args) == 2 {
+		url = s.TCP(name)
+	}
+	ts.Setenv(args[0], url)
 }
 
 func take(ts *testscript.TestScript, neg bool, args []string) {

@@ -33,3 +33,16 @@ func TestSuite(t *testing.T) {
 	t.Parallel()
 	storetest.Suite(t, func(t testing.TB) index.Store { return open(t, pgtest.Database(t)) })
 }
+
+// shared opens one database as often as it is called.
+func shared(t testing.TB) func(testing.TB) storetest.Shared {
+	url := pgtest.Database(t)
+	return func(t testing.TB) storetest.Shared { return open(t, url) }
+}
+
+func TestShared(t *testing.T) {
+	t.Parallel()
+	t.Run("Leaders", func(t *testing.T) { storetest.Leaders(t, shared(t)) })
+	t.Run("Succession", func(t *testing.T) { storetest.Succession(t, shared(t)) })
+	t.Run("Announcing", func(t *testing.T) { storetest.Announcing(t, shared(t)) })
+}

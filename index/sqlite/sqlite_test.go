@@ -41,3 +41,19 @@ func TestSuite(t *testing.T) {
 	t.Parallel()
 	storetest.Suite(t, func(t testing.TB) index.Store { return temp(t) })
 }
+
+// shared opens one file as often as it is called.
+func shared(t testing.TB) func(testing.TB) storetest.Shared {
+	path := filepath.Join(t.TempDir(), "index.db")
+	return func(t testing.TB) storetest.Shared {
+		s := open(t, path)
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+}
+
+func TestShared(t *testing.T) {
+	t.Run("Leaders", func(t *testing.T) { storetest.Leaders(t, shared(t)) })
+	t.Run("Succession", func(t *testing.T) { storetest.Succession(t, shared(t)) })
+	t.Run("Announcing", func(t *testing.T) { storetest.Announcing(t, shared(t)) })
+}

@@ -48,15 +48,21 @@ func (s stopping) Run() int {
 // Database makes an empty database on the server that the tests of this binary share, and returns its URL.
 func Database(t testing.TB) string {
 	t.Helper()
+	s, err := Shared()
+	if err != nil {
+		lacking(t, err)
+	}
+	return s.Database(t)
+}
+
+// Shared returns the server that the tests of this binary share; errors that wrap ErrAbsent say why there is none.
+func Shared() (*Server, error) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.server == nil && shared.err == nil {
 		shared.server, shared.err = start()
 	}
-	if shared.err != nil {
-		lacking(t, shared.err)
-	}
-	return shared.server.Database(t)
+	return shared.server, shared.err
 }
 
 // New starts a server for one test, with further settings of postgresql.conf such as "shared_buffers=1GB".
@@ -73,9 +79,17 @@ func New(t testing.TB, settings ...string) *Server {
 // Database makes an empty database and returns its URL, over the server's Unix socket.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
-	name := fmt.Sprintf("test_%d", s.databases.Add(1))
-	s.Exec(t, "CREATE DATABASE "+name)
+	name, err := s.Create()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.log.tail())
+	}
 	return s.URL(name)
+}
+
+// Create makes an empty database and returns its name.
+func (s *Server) Create() (name string, err error) {
+	name = fmt.Sprintf("test_%d", s.databases.Add(1))
+	return name, s.exec("CREATE DATABASE " + name)
 }
 
 // URL names a database of the server by its Unix socket, which asks for no password.
@@ -88,19 +102,26 @@ func (s *Server) TCP(database string) string {
 	return (&url.URL{Scheme: "postgres", User: url.UserPassword(User, Password), Host: s.Address(), Path: "/" + database, RawQuery: "sslmode=disable"}).String()
 }
 
-// Exec runs statements as the superuser, outside a transaction, in the database "postgres".
+// Exec runs statements as the superuser, each in a transaction of its own, in the database "postgres".
 func (s *Server) Exec(t testing.TB, statements ...string) {
 	t.Helper()
+	if err := s.exec(statements...); err != nil {
+		t.Fatalf("%v\n%s", err, s.log.tail())
+	}
+}
+
+func (s *Server) exec(statements ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {
-		t.Fatalf("connect to the test server: %v\n%s", err, s.log.tail())
+		return fmt.Errorf("connect to the test server: %w", err)
 	}
 	defer c.Close(ctx)
 	for _, q := range statements {
 		if _, err := c.Exec(ctx, q); err != nil {
-			t.Fatalf("%s: %v", q, err)
+			return fmt.Errorf("%s: %w", q, err)
 		}
 	}
+	return nil
 }

@@ -30,12 +30,12 @@ const (
 // patience bounds every wait for the server.
 const patience = time.Minute
 
-// errAbsent says that this machine cannot run a server; every other error is a fault.
-var errAbsent = errors.New("no PostgreSQL here: install Debian's package postgresql (.ci/deps does)")
+// ErrAbsent says that this machine cannot run a server; every other error is a fault.
+var ErrAbsent = errors.New("no PostgreSQL here: install Debian's package postgresql (.ci/deps does)")
 
 func lacking(t testing.TB, err error) {
 	t.Helper()
-	if errors.Is(err, errAbsent) {
+	if errors.Is(err, ErrAbsent) {
 		t.Skip(err)
 	}
 	t.Fatal(err)
@@ -72,7 +72,7 @@ func binaries() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errAbsent
+	return "", ErrAbsent
 }
 
 // unprivileged finds a user to run the server as, which refuses to run as root.
@@ -91,7 +91,7 @@ func unprivileged() (*syscall.Credential, error) {
 			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: root may not run it, and there is neither a user postgres nor nobody", errAbsent)
+	return nil, fmt.Errorf("%w: root may not run it, and there is neither a user postgres nor nobody", ErrAbsent)
 }
 
 func start(settings ...string) (*Server, error) {
