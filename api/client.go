@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"iod/api/dialect"
 	"iod/document"
 	"iod/index"
 	"iod/key"
@@ -88,6 +89,53 @@ func (c *Client) Proof(ctx context.Context, did string) (Proof, error) {
 	var p Proof
 	err := c.ofDevice(ctx, did, "/proof", nil, &p)
 	return p, err
+}
+
+// Access asks who may use a device's streams; of a page from an offset on, at most limit (0: the server's).
+func (c *Client) Access(ctx context.Context, did string, offset, limit int) (Access, error) {
+	v := paging(0, limit)
+	if offset > 0 {
+		v.Set("offset", strconv.Itoa(offset))
+	}
+	var a Access
+	err := c.ofDevice(ctx, did, "/access", v, &a)
+	return a, err
+}
+
+// PendingOf asks what is not final yet; of one device, or of all when did is empty.
+func (c *Client) PendingOf(ctx context.Context, did string) (Pending, error) {
+	v := url.Values{}
+	if did != "" {
+		v.Set("did", did)
+	}
+	var p Pending
+	err := c.get(ctx, "/api/v1/pending", v, &p)
+	return p, err
+}
+
+// Facets asks what there is to choose from. Order, page and document of the query don't matter.
+func (c *Client) Facets(ctx context.Context, q Query) (Facets, error) {
+	q.Sort, q.Limit, q.After, q.Document = "", 0, "", false
+	var f Facets
+	err := c.get(ctx, "/api/v1/facets", q.Values(), &f)
+	return f, err
+}
+
+// Map asks for the clusters in a part of a map ("west,south,east,north"; empty: the world) at a zoom.
+func (c *Client) Map(ctx context.Context, q Query, view string, zoom int) (Collection, error) {
+	q.Sort, q.Limit, q.After, q.Document, q.Box = "", 0, "", false, view
+	v := q.Values()
+	v.Set("zoom", strconv.Itoa(zoom))
+	var m Collection
+	err := c.get(ctx, "/api/v1/map", v, &m)
+	return m, err
+}
+
+// Resolve asks for a DID document, as a resolver does. One that cannot be resolved is an error that says why.
+func (c *Client) Resolve(ctx context.Context, did string) (dialect.Resolution, error) {
+	var r dialect.Resolution
+	err := c.get(ctx, "/1.0/identifiers/"+did, nil, &r)
+	return r, err
 }
 
 // ofDevice asks for something below a device's address.
@@ -164,17 +212,26 @@ func (c *Client) ask(ctx context.Context, path string, q url.Values, into any) e
 		return fmt.Errorf("its answer has more than %d bytes", maxAnswer)
 	}
 	if res.StatusCode != http.StatusOK {
-		p := &Problem{}
-		if json.Unmarshal(body, p) != nil {
-			*p = Problem{}
-		}
-		p.Status = res.StatusCode
-		return p
+		return problemOf(res.StatusCode, body)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("its answer is not of the known form: %w", err)
 	}
 	return nil
+}
+
+// problemOf reads an answer that is none: a problem, or the form in which a resolver tells of one.
+func problemOf(status int, body []byte) *Problem {
+	p := &Problem{}
+	var r dialect.Resolution
+	if json.Unmarshal(body, p) != nil {
+		*p = Problem{}
+	}
+	if p.Detail == "" && json.Unmarshal(body, &r) == nil {
+		p.Title, p.Detail = r.Result.Error, r.Result.Message
+	}
+	p.Status = status
+	return p
 }
 
 // redact leaves out the user and password of a URL.

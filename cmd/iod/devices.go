@@ -4,19 +4,18 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"iod/api"
-	"iod/document"
-	"iod/key"
+	"iod/index"
 )
 
 const defaultIndex = "http://127.0.0.1:8080"
@@ -48,19 +47,8 @@ type listedDevice struct {
 	Finding string `json:"finding,omitempty"`
 }
 
-func (a *app) devicesList() *cobra.Command {
-	var q api.Query
-	var verified bool
-	var most int
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "List devices",
-		Long: `Searches through an index. The index is not trusted: each device's document comes along and its signature is checked
-here; the column "verdict" is what was found.`,
-		Example: "  iod devices list --data-type wind_speed --max-price 50\n  iod devices list --near 40.2,44.5 --within 20 -o json",
-		Args:    cobra.NoArgs,
-	}
-	client := a.indexFlag(c)
+// filters adds the flags that narrow a search.
+func filters(c *cobra.Command, q *api.Query) {
 	f := c.Flags()
 	f.StringVar(&q.Text, "text", "", "words to look for")
 	f.StringArrayVar(&q.DataTypes, "data-type", nil, "type of data, as wind_speed; repeatable: any of them")
@@ -70,16 +58,63 @@ here; the column "verdict" is what was found.`,
 	f.StringVar(&q.MinPrice, "min-price", "", "least price in PEAQ")
 	f.StringVar(&q.MaxPrice, "max-price", "", "highest price in PEAQ")
 	f.StringVar(&q.Owner, "owner", "", "address of the owner")
+	f.StringVar(&q.Since, "since", "", "updated then or later: a time such as 2026-11-25T12:00:00Z, or how long ago, such as 24h or 7d")
+	f.StringVar(&q.Box, "bbox", "", "WEST,SOUTH,EAST,NORTH in degrees; with west > east across the date line")
 	f.StringVar(&q.Near, "near", "", "LAT,LON in degrees")
-	f.Float64Var(&q.Within, "within", 0, "kilometres from --near")
-	f.BoolVar(&verified, "verified", false, "only devices whose document is verified")
+	f.Float64Var(&q.Within, "within", 0, "kilometres from --near (50; with --sort distance, anywhere)")
+	f.Var(optionalBool{&q.Verified}, "verified", "only devices whose document is verified; --verified=false: only the others")
+	f.Lookup("verified").NoOptDefVal = "true"
+}
+
+// optionalBool is a flag that is true, false or not given.
+type optionalBool struct{ to **bool }
+
+func (b optionalBool) Set(s string) error {
+	v, err := strconv.ParseBool(s)
+	if err == nil {
+		*b.to = &v
+	}
+	return err
+}
+
+func (b optionalBool) String() string {
+	if b.to == nil || *b.to == nil {
+		return ""
+	}
+	return strconv.FormatBool(**b.to)
+}
+
+func (optionalBool) Type() string { return "bool" }
+
+func (a *app) devicesList() *cobra.Command {
+	var q api.Query
+	var most int
+	var all bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List devices",
+		Long: `Searches through an index. The index is not trusted: each device's document comes along and its signature is checked
+here; the column VERDICT is what was found, and distances are reckoned here.`,
+		Example: "  iod devices list --data-type wind_speed --max-price 50 --sort price\n  iod devices list --near 40.2,44.5 --within 20 --sort distance\n" +
+			"  iod devices list --since 24h --all -o json",
+		Args: cobra.NoArgs,
+	}
+	client := a.indexFlag(c)
+	filters(c, &q)
+	f := c.Flags()
+	f.StringVar(&q.Sort, "sort", "", "newest (default), price, -price, or distance from --near")
+	complete(c, "sort", "newest", "price", "-price", "distance")
 	f.IntVar(&most, "limit", 100, "most devices to list; 0: all")
+	f.BoolVar(&all, "all", false, "list all of them, page by page")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if most < 0 {
 			return usage(fmt.Errorf("limit %d is negative", most))
 		}
-		if verified {
-			q.Verified = &verified
+		if all {
+			if c.Flags().Changed("limit") && most > 0 {
+				return usage(errors.New("give --limit or --all, not both"))
+			}
+			most = 0
 		}
 		q.Document = true
 		return a.listDevices(c, client(), q, most)
@@ -87,27 +122,36 @@ here; the column "verdict" is what was found.`,
 	return c
 }
 
+// perPage is how many devices are asked for at once, and laid out together.
+const perPage = 100
+
 func (a *app) listDevices(c *cobra.Command, client *api.Client, q api.Query, most int) error {
-	if q.Limit = 100; most > 0 {
-		q.Limit = min(most, 100)
+	if q.Limit = perPage; most > 0 {
+		q.Limit = min(most, perPage)
 	}
-	table := tabwriter.NewWriter(a.out, 2, 8, 2, ' ', 0)
-	n := 0
+	n, table := 0, a.devicesTable(q.Near != "")
 	for d, err := range client.All(c.Context(), q) {
 		if err != nil {
+			if err := table.flush(); err != nil {
+				return err
+			}
 			return a.indexError(err)
 		}
-		line := listed(d)
-		if n++; a.json() {
+		line := listed(d, q.Near)
+		n++
+		switch {
+		case a.json():
 			line.Document = ""
 			if err := a.encodeLine(line); err != nil {
 				return err
 			}
-		} else {
-			if n == 1 {
-				fmt.Fprintln(table, "DEVICE\tDATA\tLOCATION\tSTREAMS\tVERDICT")
+		default:
+			table.add(a.row(line))
+		}
+		if n%perPage == 0 {
+			if err := table.flush(); err != nil {
+				return err
 			}
-			fmt.Fprintln(table, a.row(line))
 		}
 		if n == most {
 			break
@@ -116,11 +160,11 @@ func (a *app) listDevices(c *cobra.Command, client *api.Client, q api.Query, mos
 	if n == 0 {
 		a.note("no device matches")
 	}
-	return table.Flush()
+	return table.flush()
 }
 
-// listed adds this program's own verdict to what the index says.
-func listed(d api.Device) listedDevice {
+// listed adds this program's own verdict, and its own distance from near, to what the index says.
+func listed(d api.Device, near string) listedDevice {
 	l := listedDevice{Device: d}
 	f, err := d.Verify()
 	switch {
@@ -132,91 +176,32 @@ func listed(d api.Device) listedDevice {
 	default:
 		l.Verdict, l.Finding = string(f.Verdict.State), f.Verdict.Reason
 	}
+	if lat, lon, ok := parsePlace(near); ok && l.Lat != nil && l.Lon != nil {
+		km := math.Round(index.Distance(lat, lon, *l.Lat, *l.Lon)*1000) / 1000
+		l.Distance = &km
+	}
 	return l
 }
 
-// row is a line of the table: what fits in the terminal.
-func (a *app) row(d listedDevice) string {
-	var streams []string
-	for _, s := range d.Streams {
-		text := s.Name + " (" + s.Kind
-		if s.Price != "" {
-			text += ", " + s.Price + " PEAQ/" + s.Period
-		}
-		streams = append(streams, text+")")
-	}
-	cells := []string{d.Address, d.DataType, d.Location, strings.Join(streams, " "), d.Verdict}
-	for i, c := range cells {
-		cells[i] = printable(clip(c, 48))
-	}
-	return strings.Join(cells, "\t")
+// parsePlace reads LAT,LON; the index says what is wrong with it.
+func parsePlace(s string) (lat, lon float64, ok bool) {
+	a, b, ok := strings.Cut(s, ",")
+	lat, errLat := strconv.ParseFloat(strings.TrimSpace(a), 64)
+	lon, errLon := strconv.ParseFloat(strings.TrimSpace(b), 64)
+	return lat, lon, ok && errLat == nil && errLon == nil
 }
 
 // indexError adds what to do when the index does not answer.
 func (a *app) indexError(err error) error {
 	var p *api.Problem
-	if errors.As(err, &p) && (p.Status == http.StatusBadRequest || p.Status == http.StatusNotFound) || errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case !errors.As(err, &p):
+	case p.Status == http.StatusTooManyRequests:
+		return hint(err, "ask less often, or ask whoever runs the index for a higher --rate")
+	case slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity}, p.Status):
 		return err
 	}
 	return hint(unreachable(err), "is an index running there? start one with: iod index; name another with --index URL or IOD_INDEX")
-}
-
-func (a *app) devicesShow() *cobra.Command {
-	c := &cobra.Command{
-		Use:     "show DID",
-		Short:   "Show one device: what its document says, how it was verified, and its history",
-		Example: "  iod devices show did:peaq:5Grw…",
-		Args:    cobra.ExactArgs(1),
-	}
-	client := a.indexFlag(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		id, err := key.ParseAccount(args[0])
-		if err != nil {
-			return usage(err)
-		}
-		d, err := client().Device(c.Context(), id.DID())
-		if err != nil {
-			return a.indexError(err)
-		}
-		if a.json() {
-			return a.encodeLine(struct {
-				listedDevice
-				History []api.Entry `json:"history"`
-			}{listed(d.Device), d.History})
-		}
-		return a.showDevice(d)
-	}
-	return c
-}
-
-// documentOf decodes the document that came along.
-func documentOf(d api.Device) (document.Device, document.Verdict, error) {
-	id, err := key.ParseDID(d.DID)
-	if err != nil {
-		return document.Device{}, document.Verdict{}, err
-	}
-	raw, err := hex.DecodeString(strings.TrimPrefix(d.Document, "0x"))
-	if err != nil {
-		return document.Device{}, document.Verdict{}, fmt.Errorf("document of %s: %w", id.DID(), err)
-	}
-	return document.ReadDevice(id, document.DeviceAttribute, raw)
-}
-
-func (a *app) showDevice(d api.Detail) error {
-	var b strings.Builder
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-14s %s\n", name, printable(fmt.Sprintf(format, args...)))
-	}
-	line("did", "%s", d.DID)
-	found := listed(d.Device)
-	line("verdict", "%s (checked here)", strings.TrimSuffix(found.Verdict+": "+found.Finding, ": "))
-	if dev, verdict, err := documentOf(d.Device); err == nil {
-		describe(line, dev, verdict.Vouched)
-	}
-	line("status", "%s; on the chain: %s since block %d", d.Status, d.Chain.Presence, d.Chain.Since.Block)
-	for _, h := range d.History {
-		line("history", "block %s  %s %s", strconv.FormatUint(uint64(h.At.Block), 10), h.Action, h.By)
-	}
-	_, err := fmt.Fprint(a.out, b.String())
-	return err
 }

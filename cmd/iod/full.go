@@ -23,7 +23,7 @@ func knownOfIndex(err error) (code int, next string) {
 	switch {
 	case errors.As(err, &problem) && problem.Status == http.StatusNotFound:
 		return exitFailed, "the index knows no such device; look on the chain itself with: iod did show DID"
-	case errors.As(err, &problem) && problem.Status == http.StatusBadRequest:
+	case errors.As(err, &problem) && (problem.Status == http.StatusBadRequest || problem.Status == http.StatusUnprocessableEntity):
 		return exitUsage, "mend the search; see: iod devices list --help"
 	}
 	return 0, ""
