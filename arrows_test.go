@@ -17,6 +17,7 @@ var rooms = [][]string{
 	{"packaging"},
 	{"cmd/iod"},
 	{"demo"},
+	{"web"},
 	{"api"},
 	{"api/dialect"},
 	{"api/schema"},
@@ -43,6 +44,8 @@ var rooms = [][]string{
 	{"supervise/shepherd"},
 	{"key"},
 	{"scale"},
+	{"web/earth/make"},
+	{"web/earth"},
 	{"spelling"},
 	{"index/postgres/pgtest"},
 }

@@ -275,3 +275,6 @@ func fieldsOf(lists ...[]field) (all []field) {
 }
 
 var errMark = errors.New("not the next of a page: take it as it was answered")
+
+// FormatMark writes the token for the page after m of a search: ParseQuery reads it as the parameter after.
+func FormatMark(m index.Mark, q index.Query) string { return formatMark(m, q) }

@@ -109,8 +109,9 @@ func New(r index.Reader, o Options) http.Handler {
 		mux.Handle(rt.Path, s.handler(rt))
 	}
 	nothing := s.handler(&route{Path: "other", Loose: true, Serve: (*server).nothing})
-	mux.Handle("/", nothing)
-	if o.Pages != nil {
+	if o.Pages == nil {
+		mux.Handle("/", nothing)
+	} else {
 		for _, prefix := range []string{"/api/", "/1.0/"} {
 			mux.Handle(prefix, nothing)
 		}

@@ -163,6 +163,7 @@ everything is still running. try in another terminal:
   %[4]s access revoke --device %[5]s --stream measurements %[6]s --key owner.key
   %[4]s chain events --from 0
 
+  pages for people:         %[2]s/d/%[5]s
   the same search as JSON:  curl -s %[2]s/api/v1/devices
   the chain in a browser:   the polkadot.js apps, custom endpoint %[1]s
 

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	nethttp "net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"iod/index"
+	"iod/index/atlas"
 )
 
 func (a *app) indexCommand() *cobra.Command {
@@ -23,10 +25,11 @@ func (a *app) indexCommand() *cobra.Command {
 	var rebuild bool
 	c := &cobra.Command{
 		Use:   "index",
-		Short: "Index all devices of the chain and answer searches over HTTP",
+		Short: "Index all devices of the chain, and serve pages and an HTTP API to search them",
 		Long: `Follows the finalised chain into a database and answers searches. A new index reads the registry's current state
 first; with --from it walks the history from that block instead. It continues where it was after any end. It never
-believes a document that does not prove itself; those are set aside and shown at /api/v1/set-aside.
+believes a document that does not prove itself; those are set aside and shown at /operator and /api/v1/set-aside.
+Pages for people are at /, the API's description at /api.
 
 The database is a SQLite file, or PostgreSQL by a URL: postgres://USER@HOST:PORT/NAME, or postgres:///NAME?host=/var/run/postgresql
 for a Unix socket. Its password is better in the file that PGPASSFILE names (~/.pgpass), in PGPASSWORD or in IOD_DATABASE than in an
@@ -46,7 +49,7 @@ answer searches, and when the one that writes ends another goes on.`,
 				first := uint32(from)
 				o.From = &first
 			}
-			return stayed(c.Context(), a.index(c.Context(), o, database, http))
+			return stayed(c.Context(), a.index(c.Context(), o, database, &http))
 		},
 	}
 	c.Flags().StringVar(&database, "database", "iod.db", "SQLite file, or URL of a PostgreSQL database (IOD_DATABASE)")
@@ -56,7 +59,7 @@ answer searches, and when the one that writes ends another goes on.`,
 	return c
 }
 
-func (a *app) index(ctx context.Context, o index.Options, database string, http serving) error {
+func (a *app) index(ctx context.Context, o index.Options, database string, http *serving) error {
 	answers, err := http.options(o.Log)
 	if err != nil {
 		return err
@@ -79,13 +82,19 @@ func (a *app) index(ctx context.Context, o index.Options, database string, http 
 	}
 	defer client.Close()
 	o.Store, o.Source = store, index.ChainSource(client)
-	o.Notify = a.progress()
+	o.Notify = http.pages.note(a.progress())
 	group, ctx := errgroup.WithContext(ctx)
 	if ln != nil {
-		if err := a.print(map[string]string{"api": "http://" + ln.Addr().String()}, "api  http://%s/api/v1/devices\n", ln.Addr()); err != nil {
+		at := "http://" + ln.Addr().String()
+		if err := a.print(map[string]string{"api": at, "pages": at + "/"}, "pages  %s/\napi    %[1]s/api/v1/devices\n", at); err != nil {
 			return err
 		}
-		serve(ctx, group, ln, store, index.ChainTips(client), answers)
+		pages := func(counts *atlas.Atlas, pending *index.Pending) (nethttp.Handler, error) {
+			return http.pages.handler(a.endpoints(), store, counts, pending, database, o.Log)
+		}
+		if err := serve(ctx, group, ln, store, index.ChainTips(client), answers, pages); err != nil {
+			return err
+		}
 	}
 	group.Go(func() error {
 		err := index.Lead(ctx, store, o, nil)

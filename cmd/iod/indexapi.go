@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -31,11 +32,12 @@ type serving struct {
 	proxies []string
 	maxLag  uint32
 	maxAge  time.Duration
+	pages   pageOptions
 }
 
 func (s *serving) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "address of the HTTP API; empty: none")
+	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "address of the pages and the HTTP API; empty: none")
 	f.StringVar(&s.public, "public-url", "", "URL at which clients find it, for links; empty: as they ask")
 	f.StringSliceVar(&s.origins, "cors", []string{"*"}, "origins whose pages may read the API; *: all; none: none")
 	f.Float64Var(&s.rate, "rate", 50, "requests a second that a client (an IPv4 address, or the /64 of an IPv6 one) may make on average; 0: no limit")
@@ -44,6 +46,7 @@ func (s *serving) flags(c *cobra.Command) {
 	f.StringSliceVar(&s.proxies, "trusted-proxy", nil, "addresses or prefixes of proxies whose X-Forwarded-For is believed")
 	f.Uint32Var(&s.maxLag, "ready-lag", 20, "blocks behind from which /readyz says no")
 	f.DurationVar(&s.maxAge, "ready-age", 2*time.Minute, "time without a new block from which /readyz says no")
+	s.pages.flags(c)
 }
 
 func (s *serving) options(log *slog.Logger) (api.Options, error) {
@@ -64,6 +67,9 @@ func (s *serving) options(log *slog.Logger) (api.Options, error) {
 	if s.rate < 0 || s.burst < 0 {
 		return o, usage(errors.New("--rate and --burst cannot be negative"))
 	}
+	if err := s.pages.check(); err != nil {
+		return o, err
+	}
 	var err error
 	if o.Proxies, err = transport.ParseProxies(s.proxies); err != nil {
 		return o, usage(err)
@@ -72,10 +78,16 @@ func (s *serving) options(log *slog.Logger) (api.Options, error) {
 }
 
 // serve answers on ln until ctx ends, with what each process that answers runs for itself: counts in memory, and what is not final yet.
-func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, store index.Store, tips index.Tips, o api.Options) {
+// pages makes the handler of the pages.
+func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, store index.Store, tips index.Tips, o api.Options,
+	pages func(*atlas.Atlas, *index.Pending) (http.Handler, error)) (err error) {
 	counts, pending := atlas.New(store, atlas.Options{Log: o.Log}), index.NewPending(tips, store, o.Log)
 	o.Atlas, o.Pending = counts, pending
+	if o.Pages, err = pages(counts, pending); err != nil {
+		return err
+	}
 	group.Go(func() error { return counts.Run(ctx) })
 	group.Go(func() error { return pending.Run(ctx) })
 	group.Go(func() error { return api.Serve(ctx, ln, api.New(store, o), o.Log) })
+	return nil
 }
