@@ -50,7 +50,7 @@ func open(t *testing.T, change func(*Options)) (*market, *httptest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(api.New(m.store, api.Options{Pages: h, Now: clock}))
+	srv := httptest.NewServer(api.New(m.store, api.Options{Pages: h, Atlas: a, Now: clock}))
 	t.Cleanup(srv.Close)
 	return m, srv
 }

@@ -160,7 +160,7 @@ class Market {
 
   markOf(feature) {
     const [lon, lat] = feature.geometry.coordinates;
-    const { count, did, bbox } = feature.properties;
+    const { count, did, spot } = feature.properties;
     const a = document.createElement("a");
     a.dataset.lat = lat;
     a.dataset.lon = lon;
@@ -176,10 +176,11 @@ class Market {
     const side = Math.round(20 + 8 * Math.log10(count));
     a.style.width = a.style.height = side + "px";
     a.textContent = count < 1000 ? count : count < 9950 ? +(count / 1000).toFixed(1) + "k" : count < 999500 ? Math.round(count / 1000) + "k" : +(count / 1e6).toFixed(1) + "M";
-    a.setAttribute("aria-label", `${count} devices; zoom in`);
-    const box = bbox || feature.bbox;
-    if (box) a.dataset.box = box.join(",");
-    a.href = tidy(this.address({ bbox: box ? box.join(",") : this.chart.bbox() })).href;
+    a.setAttribute("aria-label", spot ? `${count} devices at one place; list them` : `${count} devices; zoom in`);
+    const box = feature.bbox;
+    a.dataset.box = box.join(",");
+    if (spot) a.dataset.spot = "";
+    a.href = this.address({ bbox: box.join(",") }).href;
     return a;
   }
 
@@ -210,16 +211,13 @@ class Market {
   // open has the map show a cluster, or the card of a device.
   open(mark) {
     if (mark.dataset.did) return this.card(mark.dataset.did, mark);
-    const box = mark.dataset.box?.split(",").map(Number);
+    const box = mark.dataset.box.split(",").map(Number);
+    if ("spot" in mark.dataset) return this.go(this.address({ bbox: mark.dataset.box }), { push: true, still: true });
     const before = this.chart.view.z;
-    if (box) this.chart.fit(box, 14, 120);
-    if (!box || this.chart.view.z < before + 0.7) {
-      const [x, y] = project(+mark.dataset.lat, +mark.dataset.lon);
-      this.chart.set(x, y, before + 2);
-    }
-    const changes = { bbox: this.chart.bbox() };
+    this.chart.fit(box, 15, 120);
+    if (this.chart.view.z < before + 0.7) this.chart.set(this.chart.view.x, this.chart.view.y, before + 1.5);
     this.chart.veil = null;
-    this.go(this.address(changes), { push: true, still: true });
+    this.go(this.address({ bbox: this.chart.bbox() }), { push: true, still: true });
   }
 
   async card(did, from) {
