@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"iod/index"
+	"iod/index/pack"
 )
 
 // table collects rows of a table as one array for each column.
@@ -30,7 +31,9 @@ func add[T any](to *[]T, x T) { *to = append(*to, x) }
 // flush sends what waits to be written.
 func (x *tx) flush(ctx context.Context) error {
 	var b pgx.Batch
-	x.queue(&b)
+	if err := x.queue(&b); err != nil {
+		return err
+	}
 	return x.send(ctx, &b)
 }
 
@@ -44,24 +47,31 @@ func (x *tx) send(ctx context.Context, b *pgx.Batch) error {
 	return nil
 }
 
-func (x *tx) queue(b *pgx.Batch) {
-	x.queueDocuments(b)
+func (x *tx) queue(b *pgx.Batch) error {
+	if err := x.queueDocuments(b); err != nil {
+		return err
+	}
 	x.queueListings(b)
 	x.queueHistory(b)
 	x.queueAsides(b)
 	x.queueRights(b)
+	return nil
 }
 
-func (x *tx) queueDocuments(b *pgx.Batch) {
+func (x *tx) queueDocuments(b *pgx.Batch) error {
 	var hashes, raws [][]byte
 	for _, h := range x.docOrder {
-		hashes = append(hashes, h[:])
-		raws = append(raws, orEmpty(x.docs[h]))
+		packed, err := pack.Pack(x.docs[h])
+		if err != nil {
+			return err
+		}
+		hashes, raws = append(hashes, h[:]), append(raws, packed)
 	}
 	t := table{"INSERT INTO document (hash, raw) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING", []any{hashes, raws}, len(hashes)}
 	t.write(b)
 	x.docOrder = nil
 	clear(x.docs)
+	return nil
 }
 
 func orEmpty(b []byte) []byte {
@@ -172,7 +182,7 @@ func (r *offerRows) add(l *index.Listing) {
 		add(&r.rank, int64(l.Rank))
 		add(&r.lat, lat)
 		add(&r.lon, lon)
-		add(&r.position, int16(i))
+		add(&r.position, int16(-i))
 		add(&r.state, int16(code(states, l.State)))
 		add(&r.dataType, column(o.DataType))
 		add(&r.kind, column(o.Kind))
@@ -212,7 +222,11 @@ func (x *tx) queueHistory(b *pgx.Batch) {
 		add(&acts, int16(code(actions, e.Action)))
 		add(&sts, int16(code(states, e.State)))
 		add(&accounts, e.Account[:])
-		add(&whos, blob(e.Who))
+		who := blob(e.Who)
+		if e.Who != nil && *e.Who == e.Account {
+			who = []byte{}
+		}
+		add(&whos, who)
 		add(&docs, e.doc)
 		add(&ats, encodePoint(e.At))
 	}
@@ -246,7 +260,9 @@ func (x *tx) queueAsides(b *pgx.Batch) {
 // finish sends what waits, and with it where the transaction leaves the index.
 func (x *tx) finish(ctx context.Context) error {
 	var b pgx.Batch
-	x.queue(&b)
+	if err := x.queue(&b); err != nil {
+		return err
+	}
 	b.Queue(`UPDATE progress SET change = $1, aside = $2, deed = $3, owner = $4, live = $5, verified = $6, ended = $7, set_aside = $8`,
 		x.change, x.aside, x.deed, x.owner, x.live, x.verified, x.ended, x.setAside)
 	if m := x.moved; m != nil {

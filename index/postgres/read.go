@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"iod/index"
+	"iod/index/pack"
 	"iod/key"
 )
 
@@ -47,6 +48,16 @@ func (r *listingRow) listing() (*index.Listing, error) {
 	l := &index.Listing{Rank: r.rank, Account: *a}
 	l.Device.DataType, l.Device.Location = uncolumn(r.dataType), uncolumn(r.location)
 	return l, decodeBody(r.body, l)
+}
+
+// listingWith is listing with its document, which is packed.
+func (r *listingRow) listingWith(packed []byte) (*index.Listing, error) {
+	l, err := r.listing()
+	if err != nil {
+		return nil, err
+	}
+	l.Raw, err = pack.Unpack(packed)
+	return l, err
 }
 
 // rows asks on one of the reading connections. One that turns out to be dead is replaced once for each connection there may be.
@@ -90,15 +101,11 @@ func readListing(row pgx.CollectableRow) (*index.Listing, error) {
 
 func readListingWithRaw(row pgx.CollectableRow) (*index.Listing, error) {
 	var r listingRow
-	var raw []byte
+	var raw view
 	if err := row.Scan(append(r.into(), &raw)...); err != nil {
 		return nil, err
 	}
-	l, err := r.listing()
-	if l != nil {
-		l.Raw = raw
-	}
-	return l, err
+	return r.listingWith(raw)
 }
 
 // Get returns an account's listing, live or ended; nil when there has never been one.
@@ -207,6 +214,9 @@ func readEntry(row pgx.CollectableRow) (index.Entry, error) {
 		return e, errors.Join(err, errBody)
 	}
 	e.Account, e.Action, e.State, e.Sequence = *a, actions[action], states[state], uint64(sequence)
+	if who != nil && len(who) == 0 {
+		who = account
+	}
 	if e.Who, err = accountOf(who); err != nil {
 		return e, err
 	}
@@ -313,9 +323,9 @@ func (s *Store) columns(ctx context.Context, after index.Rank, yield func(index.
 		return err
 	}
 	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it was only read from
-	// By rank upwards, which for each listing is by position downwards in the index.
+	// By rank upwards, which for each listing is from the last offer to the first.
 	const q = `SELECT o.rank, l.account, l.owner, l.updated, o.lat, o.lon, o.state, o.kind, o.data_type, o.unit, o.price
-		FROM offer o JOIN listing l ON l.rank = o.rank WHERE o.rank > $1 ORDER BY o.rank, o.position DESC`
+		FROM offer o JOIN listing l ON l.rank = o.rank WHERE o.rank > $1 ORDER BY o.rank, o.position`
 	if _, err := c.Exec(ctx, "SET enable_sort = off; SET enable_hashjoin = off; SET enable_seqscan = off; SET jit = off"); err != nil {
 		return err
 	}

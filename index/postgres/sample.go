@@ -88,7 +88,7 @@ func (s *Store) sampled(ctx context.Context) (*sample, error) {
 
 const sampleQuery = `SELECT o.rank, o.lat, o.lon, o.state, l.owner, o.data_type, o.kind, o.unit, o.price, CASE WHEN o.position = 0 THEN t.words END
 	FROM (SELECT t.rank, tsvector_to_array(t.words) AS words FROM said t TABLESAMPLE SYSTEM ($1)) t
-	JOIN offer o ON o.rank = t.rank JOIN listing l ON l.rank = t.rank ORDER BY o.rank, o.position`
+	JOIN offer o ON o.rank = t.rank JOIN listing l ON l.rank = t.rank ORDER BY o.rank, o.position DESC`
 
 func (s *Store) takeSample(ctx context.Context) (*sample, error) {
 	st, err := s.State(ctx)

@@ -134,8 +134,7 @@ func (s *Store) ask(ctx context.Context, a *asked, w way, need int, unpriced boo
 
 func (a *asked) read(row pgx.CollectableRow) (f priced, err error) {
 	var r listingRow
-	var raw []byte
-	var price view
+	var raw, price view
 	var km *float64
 	into := append(r.into(), &f.Offer, &price, &km)
 	if a.Raw {
@@ -144,10 +143,15 @@ func (a *asked) read(row pgx.CollectableRow) (f priced, err error) {
 	if err := row.Scan(into...); err != nil {
 		return f, err
 	}
-	if f.Listing, err = r.listing(); err != nil {
+	f.Offer = -f.Offer
+	if a.Raw {
+		f.Listing, err = r.listingWith(raw)
+	} else {
+		f.Listing, err = r.listing()
+	}
+	if err != nil {
 		return f, err
 	}
-	f.Raw = raw
 	if f.price, err = priceOf(price); err != nil {
 		return f, err
 	}

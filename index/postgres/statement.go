@@ -63,7 +63,7 @@ func dearestTie(price, rank string) string {
 func (s *statement) walk(w way) string {
 	column := map[thing]string{byType: "o.data_type", byKind: "o.kind", byUnit: "o.unit"}[w.by]
 	values := map[thing][]string{byType: s.DataTypes, byKind: s.Kinds, byUnit: s.Units}[w.by]
-	distinct, order, outer := "DISTINCT ON (o.rank) ", "o.rank DESC, o.position", "x.rank DESC, x.position"
+	distinct, order, outer := "DISTINCT ON (o.rank) ", "o.rank DESC, o.position DESC", "x.rank DESC, x.position DESC"
 	switch {
 	case byPrices(s.Order) && s.Order == index.Dearest && !s.unpriced:
 		distinct, order, outer = "", "o.price DESC, o.rank", "x.price DESC, x.rank"
@@ -92,7 +92,7 @@ func (s *statement) walk(w way) string {
 
 // place narrows a walk by price to what comes after the mark, and to one offer of a listing.
 func (s *statement) place() []string {
-	double := "p.price IS NOT NULL OR p.position < o.position"
+	double := "p.price IS NOT NULL OR p.position > o.position"
 	var conds []string
 	switch {
 	case s.unpriced:
@@ -101,13 +101,13 @@ func (s *statement) place() []string {
 			conds = append(conds, "o.rank < "+s.arg(s.After.Rank))
 		}
 	case s.Order == index.Cheapest:
-		conds, double = []string{"o.price IS NOT NULL"}, "p.price < o.price OR p.price = o.price AND p.position < o.position"
+		conds, double = []string{"o.price IS NOT NULL"}, "p.price < o.price OR p.price = o.price AND p.position > o.position"
 		if s.After != nil {
 			p, r := s.arg(s.After.Price[:]), s.arg(s.After.Rank)
 			conds = append(conds, "o.price >= "+p, "(o.price > "+p+" OR o.rank < "+r+")")
 		}
 	default:
-		conds, double = []string{"o.price IS NOT NULL"}, "p.price > o.price OR p.price = o.price AND p.position < o.position"
+		conds, double = []string{"o.price IS NOT NULL"}, "p.price > o.price OR p.price = o.price AND p.position > o.position"
 		if s.After != nil {
 			p, r := s.arg(s.After.Price[:]), s.arg(s.After.Rank)
 			conds = append(conds, "o.price <= "+p, "(o.price < "+p+" OR o.rank > "+r+")")
@@ -215,12 +215,12 @@ func (s *statement) set(w way) string {
 	if whole && s.Order == index.Newest && len(conds) == 0 {
 		return src + "SELECT m.rank, 0::smallint AS position, NULL::bytea AS price, NULL::float8 AS km FROM m ORDER BY m.rank DESC LIMIT " + s.arg(s.need)
 	}
-	first := "o.position"
+	first := "o.position DESC"
 	switch s.Order {
 	case index.Cheapest:
-		first = "o.price, o.position"
+		first = "o.price, o.position DESC"
 	case index.Dearest:
-		first = "o.price DESC NULLS LAST, o.position"
+		first = "o.price DESC NULLS LAST, o.position DESC"
 	}
 	conds = append(append([]string{"o.rank = m.rank"}, s.offers("o", byAll)...), conds...)
 	return s.sorted(src, "SELECT o.* FROM m CROSS JOIN LATERAL (SELECT o.* FROM offer o WHERE "+strings.Join(conds, " AND ")+" ORDER BY "+first+" LIMIT 1) o")

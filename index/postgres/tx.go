@@ -110,30 +110,26 @@ func (x *tx) hold(ctx context.Context, a key.AccountID) (*held, error) {
 	if h := x.held[a]; h != nil {
 		return h, nil
 	}
-	rows, err := x.t.Query(ctx, "SELECT "+listingColumns+", d.raw FROM listing l JOIN document d ON d.hash = l.document WHERE l.account = $1", a[:])
+	rows, err := x.t.Query(ctx, "SELECT "+listingColumns+", d.raw, d.hash FROM listing l JOIN document d ON d.hash = l.document WHERE l.account = $1", a[:])
 	if err != nil {
 		return nil, fmt.Errorf("read listing %v: %w", a, err)
 	}
 	h := &held{}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*index.Listing, error) {
 		var r listingRow
-		var raw []byte
-		if err := row.Scan(append(r.into(), &raw)...); err != nil {
+		var raw, hash view
+		if err := row.Scan(append(r.into(), &raw, &hash)...); err != nil {
 			return nil, err
 		}
-		h.body = append(h.body, r.body...)
-		l, err := r.listing()
-		if l != nil {
-			l.Raw = raw
-		}
-		return l, err
+		copy(h.doc[:], hash)
+		return r.listingWith(raw)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read listing %v: %w", a, err)
 	}
 	if len(all) == 1 {
 		l := all[0]
-		h.l, h.doc, h.written, h.listed, h.rank = l, blake2b.Sum256(l.Raw), true, l.Status == index.Live, l.Rank
+		h.l, h.written, h.listed, h.rank = l, true, l.Status == index.Live, l.Rank
 	}
 	x.held[a] = h
 	return h, nil

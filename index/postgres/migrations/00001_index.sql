@@ -28,7 +28,7 @@ CREATE TABLE anchor (
     hash   bytea  NOT NULL
 );
 
--- Document bytes, each once, by their blake2-256.
+-- Document bytes, each once, by their blake2-256; packed as package index/pack says.
 CREATE TABLE document (
     hash bytea PRIMARY KEY,
     raw  bytea NOT NULL
@@ -51,9 +51,9 @@ CREATE TABLE listing (
     body         bytea   NOT NULL
 );
 CREATE UNIQUE INDEX listing_account ON listing (account);
-CREATE INDEX listing_owner ON listing (owner, rank DESC) WHERE live AND owner IS NOT NULL;
+CREATE INDEX listing_owner ON listing (owner, rank) WHERE live AND owner IS NOT NULL;
 CREATE INDEX listing_expires ON listing (expires, account) WHERE live AND expires < 4294967295;
-CREATE INDEX listing_data_type ON listing (data_type, rank DESC) WHERE live;
+CREATE INDEX listing_data_type ON listing (data_type, rank) WHERE live;
 
 -- What is to be had: a row for each stream of a live listing, or one for a document of version 1, with what of the listing is
 -- filtered by. Searches walk one index of it in the order of the answer.
@@ -61,19 +61,20 @@ CREATE TABLE offer (
     rank      bigint   NOT NULL,
     lat       float8,
     lon       float8,
-    position  smallint NOT NULL,
+    position  smallint NOT NULL,          -- 0 of the first, -1 of the second, …: so it descends with the rank
     state     smallint NOT NULL,
     data_type text     COLLATE "C" NOT NULL,
     kind      text     COLLATE "C" NOT NULL,
     unit      text     COLLATE "C" NOT NULL,
     price     bytea
 );
-CREATE UNIQUE INDEX offer_rank ON offer (rank DESC, position);
-CREATE INDEX offer_data_type ON offer (data_type, rank DESC, position);
-CREATE INDEX offer_kind ON offer (kind, rank DESC, position);
-CREATE INDEX offer_unit ON offer (unit, rank DESC, position);
-CREATE INDEX offer_price ON offer (price, rank DESC);
-CREATE INDEX offer_type_price ON offer (data_type, price, rank DESC);
+-- Ranks ascend, although searches walk them down, since what is added at the end of a group of an index leaves its pages full.
+CREATE UNIQUE INDEX offer_rank ON offer (rank, position);
+CREATE INDEX offer_data_type ON offer (data_type, rank, position);
+CREATE INDEX offer_kind ON offer (kind, rank, position);
+CREATE INDEX offer_unit ON offer (unit, rank, position);
+CREATE INDEX offer_price ON offer (price DESC, rank);
+CREATE INDEX offer_type_price ON offer (data_type, price DESC, rank);
 CREATE INDEX offer_place ON offer USING gist (point(lon, lat)) WHERE position = 0 AND lat IS NOT NULL;
 
 -- What a live listing says in words (index.Terms).
@@ -89,7 +90,7 @@ CREATE TABLE history (
     action   smallint NOT NULL,
     state    smallint NOT NULL,
     account  bytea    NOT NULL,
-    who      bytea,
+    who      bytea,                -- empty: the account itself
     document bytea,                -- document.hash
     at       bytea    NOT NULL     -- a point as codec.go writes it
 );
