@@ -48,6 +48,7 @@ var rooms = [][]string{
 	{"web/earth"},
 	{"spelling"},
 	{"index/postgres/pgtest"},
+	{"index/pack"},
 }
 
 // forbidden names arrows that the order alone would allow: the development chain and the client meet on the wire only,

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,6 +9,7 @@ import (
 	"iod/index"
 	"iod/index/postgres"
 	"iod/index/postgres/pgtest"
+	"iod/index/sqlite"
 	"iod/index/storetest"
 )
 
@@ -45,4 +47,23 @@ func TestShared(t *testing.T) {
 	t.Run("Leaders", func(t *testing.T) { storetest.Leaders(t, shared(t)) })
 	t.Run("Succession", func(t *testing.T) { storetest.Succession(t, shared(t)) })
 	t.Run("Announcing", func(t *testing.T) { storetest.Announcing(t, shared(t)) })
+}
+
+// The two stores tell the same of one chain, to the last id, rank and order.
+func TestSameAsSQLite(t *testing.T) {
+	t.Parallel()
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	first, source := uint32(0), storetest.Random(t, 31, 300, 9)
+	var dumps []string
+	for _, s := range []index.Store{file, open(t, pgtest.Database(t))} {
+		storetest.Fill(t, s, index.Options{Source: source, From: &first})
+		dumps = append(dumps, storetest.Dump(t, s, storetest.Accounts(t, 9)...))
+	}
+	if dumps[0] != dumps[1] || len(dumps[0]) < 10_000 {
+		t.Errorf("SQLite's dump has %d bytes, PostgreSQL's %d, and they differ", len(dumps[0]), len(dumps[1]))
+	}
 }

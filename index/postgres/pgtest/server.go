@@ -115,6 +115,17 @@ func start(settings ...string) (*Server, error) {
 	return s, nil
 }
 
+// Dir is the server's directory, on the test's machine; it goes with the server.
+func (s *Server) Dir() string { return s.dir }
+
+// Mkdir makes a directory, or takes one that is there, for the server's user.
+func (s *Server) Mkdir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil || s.as == nil {
+		return err
+	}
+	return os.Chown(path, int(s.as.Uid), int(s.as.Gid))
+}
+
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // init makes the cluster.
