@@ -269,11 +269,14 @@ func notNumber(err error) bool {
 	return err != nil && !errors.Is(err, strconv.ErrRange)
 }
 
-// Place returns the listing's coordinates in degrees; ok is false when its location is a name.
+// Place returns the listing's coordinates in degrees, to the seventh digit (a centimetre); ok is false when its location is a name.
 func (l *Listing) Place() (lat, lon float64, ok bool) {
 	a, b, err := place(l.Device.Location)
 	if err != nil || a == nil {
 		return 0, 0, false
 	}
-	return *a, *b, true
+	return float64(E7(*a)) / 1e7, float64(E7(*b)) / 1e7, true
 }
+
+// E7 is a coordinate in units of 10^-7 degrees.
+func E7(degrees float64) int32 { return int32(math.Round(degrees * 1e7)) }

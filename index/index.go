@@ -147,10 +147,14 @@ func (l *Listing) Offers() []Offer {
 	return offers
 }
 
-// Words is what a text search looks through: all that the document says, and the addresses of the device and its owner.
+// Words is what a text search looks through: all that the document says but for coordinates, and the addresses of the device and its
+// owner.
 func (l *Listing) Words() string {
 	d := &l.Device
-	said := []string{d.DataType, d.Location, l.Account.String()}
+	said := []string{d.DataType, l.Account.String()}
+	if _, _, placed := l.Place(); !placed {
+		said = append(said, d.Location)
+	}
 	if owner := l.Owner(); owner != nil && *owner != l.Account {
 		said = append(said, owner.String())
 	}

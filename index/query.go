@@ -30,6 +30,9 @@ func FirstRank(t time.Time) Rank {
 // LastRank is the highest rank of a listing updated at t.
 func LastRank(t time.Time) Rank { return FirstRank(t) | (1<<rankBits - 1) }
 
+// Milli is the time of a listing's update in Unix milliseconds; 0: not known.
+func (r Rank) Milli() int64 { return int64(r >> rankBits) }
+
 // Query is a search. Zero fields don't narrow it; all others must hold.
 type Query struct {
 	Text string // each word must begin a word of what the document says; none but punctuation finds nothing

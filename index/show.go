@@ -1,10 +1,13 @@
 package index
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	"iod/document"
 	"iod/key"
 )
 
@@ -117,4 +120,80 @@ func address(a *key.AccountID) string {
 		return ""
 	}
 	return a.String()
+}
+
+// ReadShown is the inverse of Show, as far as what it shows goes: the rest of the listing is zero.
+func ReadShown(data []byte) (*Listing, error) {
+	var s shown
+	err := json.Unmarshal(data, &s)
+	var account, owner, signer, who *key.AccountID
+	for _, x := range []struct {
+		text string
+		a    **key.AccountID
+	}{{s.Address, &account}, {s.Owner, &owner}, {s.Signer, &signer}, {s.Chain.By, &who}} {
+		if x.text == "" || err != nil {
+			continue
+		}
+		var a key.AccountID
+		a, err = key.ParseAccount(x.text)
+		*x.a = &a
+	}
+	d := document.Device{DataType: s.DataType, Location: s.Location, PriceAccess: s.PriceAccess, PricePin: s.PricePin,
+		Topics: s.Topics, Relays: s.Relays, Fleet: s.Fleet, Sequence: s.Sequence}
+	if s.Node != "" && err == nil {
+		d.Node, err = key.ParseNodeID(s.Node)
+	}
+	if err == nil && account == nil {
+		err = errNoAccount
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a rendered listing: %w", err)
+	}
+	d.Account = *account
+	if owner != nil && *owner != d.Account || s.Vouched {
+		d.Owner = owner
+	}
+	for _, x := range s.Streams {
+		d.Streams = append(d.Streams, document.Stream{Name: x.Name, Kind: x.Kind, DataType: x.DataType, Unit: x.Unit,
+			Description: x.Description, ContentType: x.ContentType, Topics: x.Topics, Price: x.Price, Period: x.Period})
+	}
+	for _, a := range s.Additional {
+		d.Additional = append(d.Additional, document.Additional{Type: a.Type, Data: a.Data})
+	}
+	l := &Listing{
+		Account: d.Account, Device: d, State: document.State(s.State), Reason: s.Reason, Vouched: s.Vouched, Signer: signer,
+		First: s.First.point(), Updated: s.Updated.point(), Expires: Never, Status: Status(s.Status),
+		Presence: Presence(s.Chain.Presence), PresenceAt: s.Chain.Since.point(), PresenceWho: who,
+	}
+	if s.Expires != nil {
+		l.Expires = *s.Expires
+	}
+	return l, nil
+}
+
+var errNoAccount = errors.New("it has no account")
+
+func (s shownPoint) point() Point {
+	p := Point{Block: s.Block, Hash: s.Hash, Extrinsic: -1, FromState: s.FromState}
+	if s.Time != nil {
+		p.Time = s.Time.UTC()
+	}
+	if s.Extrinsic != nil {
+		p.Extrinsic = *s.Extrinsic
+	}
+	return p
+}
+
+// ShownStream is the name of a stream in what Show made; empty when there is none of that number.
+func ShownStream(data []byte, number int) string {
+	// Quotes within strings are escaped, so these can be nothing else.
+	_, rest, ok := bytes.Cut(data, []byte(`"streams":[`))
+	for ; ok && number >= 0; number-- {
+		_, rest, ok = bytes.Cut(rest, []byte(`{"name":`))
+	}
+	var name string
+	if ok && json.NewDecoder(bytes.NewReader(rest)).Decode(&name) != nil {
+		return ""
+	}
+	return name
 }

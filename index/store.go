@@ -28,7 +28,7 @@ type Store interface {
 type Tx interface {
 	// Listing returns the account's listing, live or ended; nil when there has never been one.
 	Listing(ctx context.Context, a key.AccountID) (*Listing, error)
-	// Put writes a listing in the place of the account's former one.
+	// Put writes a listing in the place of the account's former one. Its Device has passed Check.
 	Put(ctx context.Context, l *Listing) error
 	// Record adds a line of history.
 	Record(ctx context.Context, e Entry) error

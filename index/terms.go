@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"iod/key"
 )
 
 // The bounds of a text search.
@@ -16,13 +18,17 @@ const (
 	maxTerm = 64
 )
 
+// didPrefix is what a DID has before its address. Nobody looks for it.
+var didPrefix = strings.TrimSuffix(key.AccountID{}.DID(), key.AccountID{}.String())
+
 // Terms returns the words of a text as searches compare them, each once, in the order in which they come: what stands between
-// characters that are neither letters nor numbers, in lower case and without marks ("Ärmelkanal" is armelkanal). A listing
+// characters that are neither letters nor numbers, in lower case and without marks ("Ärmelkanal" is armelkanal). A DID is the word of
+// its address. A listing
 // matches a text when each of the text's first MaxTerms terms begins one of the terms of Listing.Words.
 func Terms(text string) []string {
 	var terms []string
 	seen := map[string]bool{}
-	for _, w := range strings.FieldsFunc(plainText(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) }) {
+	for _, w := range strings.FieldsFunc(plainText(strings.ReplaceAll(text, didPrefix, " ")), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) }) {
 		if w = cut(w); !seen[w] {
 			seen[w] = true
 			terms = append(terms, w)

@@ -17,6 +17,7 @@ func TestTerms(t *testing.T) {
 		"Ärmelkanal ARMELKANAL a\u0308": {"armelkanal", "a"},
 		"Ångström 東京 Ελλάδα Привет": {"angstrom", "東京", "ελλαδα", "привет"},
 		"pm2.5 ½ Ⅷ":                    {"pm2", "5", "½", "ⅷ"},
+		"did:peaq:5GrwvaEF 5Grw":       {"5grwvaef", "5grw"},
 		"\xff\xfeabc\xffd":             {"abc", "d"},
 		strings.Repeat("ü", 100):       {strings.Repeat("u", 64)},
 		strings.Repeat("雨", 65) + " 雨": {strings.Repeat("雨", 64), "雨"},

@@ -1,8 +1,13 @@
 package sqlite
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"iod/document"
@@ -10,80 +15,190 @@ import (
 	"iod/key"
 )
 
-// body is a document as JSON in listing.body. Its names are part of the schema.
-type body struct {
-	Node        string      `json:"node,omitempty"`
-	PriceAccess string      `json:"price_access,omitempty"`
-	PricePin    string      `json:"price_pin,omitempty"`
-	Topics      []string    `json:"topics,omitempty"`
-	Relays      []string    `json:"relays,omitempty"`
-	Owner       string      `json:"owner,omitempty"`
-	Vouch       string      `json:"vouch,omitempty"`
-	Fleet       string      `json:"fleet,omitempty"`
-	Streams     []stream    `json:"streams,omitempty"`
-	Additional  [][2]string `json:"additional,omitempty"`
+// rest is what index.Show does not show of a listing, as JSON in listing.rest. Its names are part of the schema.
+type rest struct {
+	Floor  uint64     `json:"f,omitempty"` // when it is not the sequence
+	ByOwn  bool       `json:"o,omitempty"`
+	Ended  uint32     `json:"e,omitempty"`
+	Owner  string     `json:"c,omitempty"` // claimed, when it did not vouch
+	Vouch  string     `json:"v,omitempty"` // when it is not in its column
+	Events *[3]uint32 `json:"n,omitempty"` // of first, updated and presence; absent when all are 0
+	// Data is how the additional fields' data come from the texts that are shown: a letter for each (dataForms). Raw are those that come
+	// from none.
+	Data string   `json:"d,omitempty"`
+	Raw  []string `json:"r,omitempty"`
 }
 
-type stream struct {
-	Name        string   `json:"name"`
-	Kind        string   `json:"kind,omitempty"`
-	DataType    string   `json:"data_type,omitempty"`
-	Unit        string   `json:"unit,omitempty"`
-	Description string   `json:"description,omitempty"`
-	ContentType string   `json:"content_type,omitempty"`
-	Topics      []string `json:"topics,omitempty"`
-	Price       string   `json:"price,omitempty"`
-	Period      string   `json:"period,omitempty"`
+// The forms of an additional field's data: the shown text itself, as this program writes texts, or else.
+const (
+	formText   = 't'
+	formQuoted = 'q'
+	formRaw    = 'r'
+)
+
+func formOf(a document.Additional) byte {
+	switch text := a.Text(); {
+	case a.Data == text:
+		return formText
+	case a == document.NewAdditional(a.Type, text):
+		return formQuoted
+	}
+	return formRaw
 }
 
-func encodeBody(d *document.Device) (string, error) {
-	b := body{PriceAccess: d.PriceAccess, PricePin: d.PricePin, Topics: d.Topics, Relays: d.Relays, Vouch: d.Vouch, Fleet: d.Fleet}
-	if d.Node != (key.NodeID{}) {
-		b.Node = d.Node.String()
+// encodeListing returns a listing as the columns shown, rest and vouch.
+func encodeListing(l *index.Listing) (shown, more string, vouch []byte, err error) {
+	d := &l.Device
+	r := rest{ByOwn: l.ByOwn, Ended: l.EndedBlock}
+	if l.Floor != d.Sequence {
+		r.Floor = l.Floor
 	}
-	if d.Owner != nil {
-		b.Owner = d.Owner.String()
+	if d.Owner != nil && !l.Vouched {
+		r.Owner = d.Owner.String()
 	}
-	for _, s := range d.Streams {
-		b.Streams = append(b.Streams, stream{s.Name, s.Kind, s.DataType, s.Unit, s.Description, s.ContentType, s.Topics, s.Price, s.Period})
+	if vouch = packVouch(d.Vouch); vouch == nil {
+		r.Vouch = d.Vouch
+	}
+	if e := [3]uint32{l.First.Event, l.Updated.Event, l.PresenceAt.Event}; e != [3]uint32{} {
+		r.Events = &e
 	}
 	for _, a := range d.Additional {
-		b.Additional = append(b.Additional, [2]string{a.Type, a.Data})
-	}
-	out, err := json.Marshal(b)
-	return string(out), err
-}
-
-// decodeBody fills what is kept in the body into d.
-func decodeBody(text string, d *document.Device) error {
-	var b body
-	if err := json.Unmarshal([]byte(text), &b); err != nil {
-		return fmt.Errorf("read the body of a listing: %w", err)
-	}
-	d.PriceAccess, d.PricePin, d.Topics, d.Relays, d.Vouch, d.Fleet = b.PriceAccess, b.PricePin, b.Topics, b.Relays, b.Vouch, b.Fleet
-	if b.Node != "" {
-		if err := d.Node.UnmarshalText([]byte(b.Node)); err != nil {
-			return fmt.Errorf("read the node of a listing: %w", err)
+		form := formOf(a)
+		if r.Data += string(form); form == formRaw {
+			r.Raw = append(r.Raw, a.Data)
 		}
 	}
-	if b.Owner != "" {
-		owner, err := key.ParseAccount(b.Owner)
+	b, err := index.Show(l)
+	if err != nil {
+		return "", "", nil, err
+	}
+	text, err := json.Marshal(r)
+	return string(b), string(text), vouch, err
+}
+
+var errRest = errors.New("the rest of a listing does not fit what is shown of it")
+
+// decodeListing is the inverse of encodeListing.
+func decodeListing(shown, more, vouch []byte) (*index.Listing, error) {
+	l, err := index.ReadShown(shown)
+	if err != nil {
+		return nil, err
+	}
+	var r rest
+	if err := json.Unmarshal(more, &r); err != nil {
+		return nil, fmt.Errorf("read the rest of a listing: %w", err)
+	}
+	d := &l.Device
+	if l.ByOwn, l.EndedBlock, l.Floor = r.ByOwn, r.Ended, r.Floor; r.Floor == 0 {
+		l.Floor = d.Sequence
+	}
+	if r.Owner != "" {
+		owner, err := key.ParseAccount(r.Owner)
 		if err != nil {
-			return fmt.Errorf("read the owner of a listing: %w", err)
+			return nil, fmt.Errorf("read the owner of a listing: %w", err)
 		}
 		d.Owner = &owner
 	}
-	for _, s := range b.Streams {
-		d.Streams = append(d.Streams, document.Stream{Name: s.Name, Kind: s.Kind, DataType: s.DataType, Unit: s.Unit,
-			Description: s.Description, ContentType: s.ContentType, Topics: s.Topics, Price: s.Price, Period: s.Period})
+	if d.Vouch = r.Vouch; vouch != nil {
+		d.Vouch = "0x" + hex.EncodeToString(vouch)
 	}
-	for _, a := range b.Additional {
-		d.Additional = append(d.Additional, document.Additional{Type: a[0], Data: a[1]})
+	if r.Events != nil {
+		l.First.Event, l.Updated.Event, l.PresenceAt.Event = r.Events[0], r.Events[1], r.Events[2]
 	}
-	return nil
+	if len(r.Data) != len(d.Additional) || strings.Count(r.Data, string(formRaw)) != len(r.Raw) {
+		return nil, errRest
+	}
+	for i := range d.Additional {
+		switch a := &d.Additional[i]; r.Data[i] {
+		case formQuoted:
+			*a = document.NewAdditional(a.Type, a.Data)
+		case formRaw:
+			a.Data, r.Raw = r.Raw[0], r.Raw[1:]
+		}
+	}
+	return l, nil
 }
 
-// point is index.Point as JSON.
+// packVouch is a signature without its hex; nil when it has another form.
+func packVouch(s string) []byte {
+	digits, ok := strings.CutPrefix(s, "0x")
+	b, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(b) == 0 || hex.EncodeToString(b) != digits {
+		return nil
+	}
+	return b
+}
+
+// packPrice is a price as bytes that sort as prices do: how many bytes its number has without leading zeros, and these without trailing ones.
+func packPrice(p index.Price) []byte {
+	number := bytes.TrimLeft(p[:], "\x00")
+	return append([]byte{byte(len(number))}, bytes.TrimRight(number, "\x00")...)
+}
+
+// packPriceOrNil is NULL for no price.
+func packPriceOrNil(p *index.Price) any {
+	if p == nil {
+		return nil
+	}
+	return packPrice(*p)
+}
+
+// topPrice is above all packed prices.
+var topPrice = []byte{0xff}
+
+func unpackPrice(b []byte) (*index.Price, error) {
+	if b == nil {
+		return nil, nil
+	}
+	var p index.Price
+	if len(b) == 0 || int(b[0]) > len(p) || len(b)-1 > int(b[0]) {
+		return nil, fmt.Errorf("no price: %x", b)
+	}
+	copy(p[len(p)-int(b[0]):], b[1:])
+	return &p, nil
+}
+
+// packPoint is a point as bytes: block, hash, Unix milliseconds (0: not known), extrinsic + 1, event, and 1 when it is of the state. All but the
+// hash are varints.
+func packPoint(p index.Point) []byte {
+	b := binary.AppendUvarint(make([]byte, 0, 64), uint64(p.Block))
+	b = append(b, p.Hash[:]...)
+	b = binary.AppendVarint(b, milli(p.Time))
+	b = binary.AppendVarint(b, int64(p.Extrinsic)+1)
+	b = binary.AppendUvarint(b, uint64(p.Event))
+	if p.FromState {
+		b = append(b, 1)
+	}
+	return b
+}
+
+var errPoint = errors.New("no point of the chain")
+
+func unpackPoint(b []byte) (p index.Point, err error) {
+	u := func() (x uint64) {
+		x, n := binary.Uvarint(b)
+		if n <= 0 {
+			err = errPoint
+			return 0
+		}
+		b = b[n:]
+		return x
+	}
+	v := func() int64 { x := u(); return int64(x>>1) ^ -int64(x&1) }
+	p.Block = uint32(u())
+	if len(b) < len(p.Hash) {
+		return p, errPoint
+	}
+	b = b[copy(p.Hash[:], b):]
+	if ms := v(); ms != 0 {
+		p.Time = time.UnixMilli(ms).UTC()
+	}
+	p.Extrinsic, p.Event = int32(v()-1), uint32(u())
+	p.FromState = len(b) > 0
+	return p, err
+}
+
+// point is index.Point as JSON, as in set_aside.
 type point struct {
 	Block     uint32     `json:"block"`
 	Hash      index.Hash `json:"hash"`

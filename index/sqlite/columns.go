@@ -12,41 +12,45 @@ import (
 	"iod/key"
 )
 
-// rowColumns are what scanRow reads of a listing l and an offer o, of which there is none when its position is NULL.
-const rowColumns = "l.rank, l.account, l.status, l.lat, l.lon, l.state, l.owner, l.updated, o.position, o.kind, o.data_type, o.unit, o.price"
+// columnsOf are what scanColumns reads of a listing l with an offer o; without one when it is not live.
+const columnsOf = `l.rank, l.account, l.status, o.lat, o.lon, l.verified, w.account, o.position, t.text, k.text, u.text, o.price
+	FROM listing l LEFT JOIN owner w ON w.id = l.owner LEFT JOIN offer o ON o.rank = l.rank
+	LEFT JOIN word t ON t.id = o.data_type LEFT JOIN word k ON k.id = o.kind LEFT JOIN word u ON u.id = o.unit`
 
 // Columns yields every live listing.
 func (s *Store) Columns(ctx context.Context, after index.Rank) iter.Seq2[index.Row, error] {
 	return func(yield func(index.Row, error) bool) {
-		rows, err := s.read.QueryContext(ctx, "SELECT "+rowColumns+` FROM listing l JOIN offer o ON o.listing = l.id
-			WHERE l.status = 'live' AND l.rank > ? ORDER BY l.rank, o.position`, after)
-		if err != nil {
-			yield(index.Row{}, fmt.Errorf("read columns: %w", err))
-			return
-		}
-		defer rows.Close()
-		var last index.Row
-		for rows.Next() {
-			r, err := scanRow(rows)
+		stopped := false
+		err := s.view(ctx, func(v view) error {
+			rows, err := v.query(ctx, "SELECT "+columnsOf+" WHERE l.rank > ? AND l.status = 'live' ORDER BY l.rank, o.position", after)
 			if err != nil {
-				yield(index.Row{}, fmt.Errorf("read columns: %w", err))
-				return
+				return err
 			}
-			if r.Account == last.Account {
-				last.Offers = append(last.Offers, r.Offers...)
-				continue
+			defer rows.Close()
+			var last index.Row
+			for rows.Next() {
+				r, err := scanColumns(rows)
+				if err != nil {
+					return err
+				}
+				if r.Account == last.Account {
+					last.Offers = append(last.Offers, r.Offers...)
+					continue
+				}
+				if last.Live && !yield(last, nil) {
+					stopped = true
+					return nil
+				}
+				last = r
 			}
-			if last.Live && !yield(last, nil) {
-				return
+			if err := rows.Err(); err != nil {
+				return err
 			}
-			last = r
-		}
-		if err := rows.Err(); err != nil {
+			stopped = last.Live && !yield(last, nil)
+			return nil
+		})
+		if err != nil && !stopped {
 			yield(index.Row{}, fmt.Errorf("read columns: %w", err))
-			return
-		}
-		if last.Live {
-			yield(last, nil)
 		}
 	}
 }
@@ -54,38 +58,39 @@ func (s *Store) Columns(ctx context.Context, after index.Rank) iter.Seq2[index.R
 // Rows returns the columns of some listings.
 func (s *Store) Rows(ctx context.Context, accounts []key.AccountID) ([]index.Row, error) {
 	var all []index.Row
-	for _, a := range accounts {
-		rows, err := s.query(ctx, "SELECT "+rowColumns+" FROM listing l LEFT JOIN offer o ON o.listing = l.id WHERE l.account = ? ORDER BY o.position", a[:])
-		if err != nil {
-			return nil, fmt.Errorf("read columns of %v: %w", a, err)
+	err := s.view(ctx, func(v view) error {
+		for _, a := range accounts {
+			parts, err := ask(ctx, v, "columns", scanColumns, "SELECT "+columnsOf+" WHERE l.account = ? ORDER BY o.position", a[:])
+			if err != nil {
+				return err
+			}
+			if len(parts) == 0 {
+				continue
+			}
+			r := parts[0]
+			for _, p := range parts[1:] {
+				r.Offers = append(r.Offers, p.Offers...)
+			}
+			all = append(all, r)
 		}
-		parts, err := collect(rows, "columns", scanRow)
-		if err != nil {
-			return nil, err
-		}
-		if len(parts) == 0 {
-			continue
-		}
-		for _, p := range parts[1:] {
-			parts[0].Offers = append(parts[0].Offers, p.Offers...)
-		}
-		all = append(all, parts[0])
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read columns of listings: %w", err)
 	}
 	return all, nil
 }
 
-func scanRow(rows *sql.Rows) (index.Row, error) {
+func scanColumns(rows *sql.Rows) (r index.Row, err error) {
 	var (
-		r                    index.Row
-		account, owner       []byte
-		price                []byte
-		status, state        string
-		kind, dataType, unit sql.NullString
-		lat, lon             sql.NullFloat64
-		updated              int64
-		position             sql.NullInt64
+		account, owner, price []byte
+		status                string
+		verified              bool
+		lat, lon, position    sql.NullInt64
+		dataType, kind, unit  sql.NullString
 	)
-	if err := rows.Scan(&r.Rank, &account, &status, &lat, &lon, &state, &owner, &updated, &position, &kind, &dataType, &unit, &price); err != nil {
+	err = rows.Scan(&r.Rank, &account, &status, &lat, &lon, &verified, &owner, &position, &dataType, &kind, &unit, &price)
+	if err != nil {
 		return r, err
 	}
 	a, err := accountOf(account)
@@ -95,16 +100,19 @@ func scanRow(rows *sql.Rows) (index.Row, error) {
 	if r.Owner, err = accountOf(owner); err != nil {
 		return r, err
 	}
-	r.Account, r.Live, r.State = *a, index.Status(status) == index.Live, document.State(state)
-	r.Lat, r.Lon, r.Placed = lat.Float64, lon.Float64, lat.Valid
-	if updated != 0 {
-		r.Updated = time.UnixMilli(updated).UTC()
+	r.Account, r.Live, r.State = *a, index.Status(status) == index.Live, document.Unverified
+	if verified {
+		r.State = document.Verified
+	}
+	r.Lat, r.Lon, r.Placed = float64(lat.Int64)/1e7, float64(lon.Int64)/1e7, lat.Valid
+	if ms := r.Rank.Milli(); ms != 0 {
+		r.Updated = time.UnixMilli(ms).UTC()
 	}
 	if !position.Valid {
 		return r, nil
 	}
 	o := index.Offer{Kind: kind.String, DataType: dataType.String, Unit: unit.String}
-	if o.Price, err = priceOf(price); err != nil {
+	if o.Price, err = unpackPrice(price); err != nil {
 		return r, err
 	}
 	r.Offers = []index.Offer{o}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,72 +15,48 @@ import (
 )
 
 // columns are what scan reads of a listing l.
-const columns = `l.rank, l.account, l.status, l.state, l.reason, l.vouched, l.floor, l.sequence, l.data_type, l.location, l.body,
-	l.signer, l.expires, l.own_validity, l.ended_block, l.presence, l.presence_who, l.presence_at, l.first_at, l.updated_at`
+const columns = "l.rank, l.shown, l.rest, l.vouch"
 
 // scan reads a row of columns, and what follows them into more.
-func scan(row interface{ Scan(...any) error }, more ...any) (*index.Listing, error) {
-	var (
-		l                              index.Listing
-		account, signer, who           []byte
-		floor, sequence                int64
-		text, presence, first, updated string
-	)
-	d := &l.Device
-	err := row.Scan(append([]any{&l.Rank, &account, &l.Status, &l.State, &l.Reason, &l.Vouched, &floor, &sequence, &d.DataType, &d.Location, &text,
-		&signer, &l.Expires, &l.ByOwn, &l.EndedBlock, &l.Presence, &who, &presence, &first, &updated}, more...)...)
+func scan(row scanner, more ...any) (*index.Listing, error) {
+	var rank index.Rank
+	var shown, rest, vouch []byte
+	if err := row.Scan(append([]any{&rank, &shown, &rest, &vouch}, more...)...); err != nil {
+		return nil, err
+	}
+	l, err := decodeListing(shown, rest, vouch)
 	if err != nil {
 		return nil, err
 	}
-	a, err := accountOf(account)
-	if err != nil {
-		return nil, err
-	}
-	l.Account, d.Account, l.Floor, d.Sequence = *a, *a, uint64(floor), uint64(sequence)
-	if l.Signer, err = accountOf(signer); err != nil {
-		return nil, err
-	}
-	if l.PresenceWho, err = accountOf(who); err != nil {
-		return nil, err
-	}
-	if l.Updated, err = decodePoint(updated); err != nil {
-		return nil, err
-	}
-	for _, x := range []struct {
-		point *index.Point
-		text  string
-	}{{&l.First, first}, {&l.PresenceAt, presence}} {
-		if x.text == updated { // so it is mostly
-			*x.point = l.Updated
-		} else if *x.point, err = decodePoint(x.text); err != nil {
-			return nil, err
-		}
-	}
-	return &l, decodeBody(text, d)
+	l.Rank = rank
+	return l, nil
 }
 
 // scanOne reads a listing with its document; nil when there is none.
-func scanOne(row *sql.Row) (*index.Listing, error) {
+func scanOne(row scanner, more ...any) (*index.Listing, error) {
 	var raw []byte
-	l, err := scan(row, &raw)
+	l, err := scan(row, append([]any{&raw}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	l.Raw = raw
-	return l, nil
+	l.Raw, err = unpack(raw)
+	return l, err
 }
 
 // Get returns an account's listing, live or ended; nil when there has never been one.
 func (s *Store) Get(ctx context.Context, a key.AccountID) (*index.Listing, error) {
-	l, err := scanOne(s.read.QueryRowContext(ctx,
-		"SELECT "+columns+", d.raw FROM listing l JOIN document d ON d.id = l.document WHERE l.account = ?", a[:]))
+	all, err := query(ctx, s, "listing", func(rows *sql.Rows) (*index.Listing, error) { return scanOne(rows) },
+		"SELECT "+columns+", d.raw FROM listing l JOIN document d ON d.id = l.document WHERE l.account = ?", a[:])
 	if err != nil {
 		return nil, fmt.Errorf("read listing %v: %w", a, err)
 	}
-	return l, nil
+	if len(all) == 0 {
+		return nil, nil
+	}
+	return all[0], nil
 }
 
 // Listings returns the listings of accounts in the order asked for.
@@ -103,39 +80,32 @@ func (s *Store) Listings(ctx context.Context, accounts []key.AccountID, raw bool
 
 // State tells how far the store has come.
 func (s *Store) State(ctx context.Context) (index.State, error) {
-	var st index.State
+	all, err := query(ctx, s, "the state of the index", scanState, `SELECT genesis, start, from_state, number, hash, head, committed,
+		(SELECT n FROM tally WHERE what = 'live'), (SELECT n FROM tally WHERE what = 'verified'), (SELECT n FROM tally WHERE what = 'ended'),
+		(SELECT n FROM tally WHERE what = 'set_aside'), ifnull((SELECT max(id) FROM history), 0) FROM progress WHERE id = 1`)
+	if err != nil || len(all) == 0 {
+		return index.State{}, err
+	}
+	return all[0], nil
+}
+
+func scanState(rows *sql.Rows) (st index.State, err error) {
 	var genesis, hash []byte
 	var start, head, committed int64
 	var fromState bool
 	var number sql.NullInt64
-	t, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	err = rows.Scan(&genesis, &start, &fromState, &number, &hash, &head, &committed, &st.Live, &st.Verified, &st.Ended, &st.SetAside, &st.Change)
 	if err != nil {
-		return st, fmt.Errorf("read the state of the index: %w", err)
+		return st, err
 	}
-	defer t.Rollback() //nolint:errcheck // nothing was written
-	err = t.QueryRowContext(ctx, "SELECT genesis, start, from_state, number, hash, head, committed FROM progress WHERE id = 1").
-		Scan(&genesis, &start, &fromState, &number, &hash, &head, &committed)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return st, nil
-	case err != nil:
-		return st, fmt.Errorf("read the state of the index: %w", err)
-	case len(genesis) != 32 || number.Valid && len(hash) != 32:
-		return st, errors.New("read the state of the index: a hash is not of 32 bytes")
+	if len(genesis) != 32 || number.Valid && len(hash) != 32 {
+		return st, errors.New("a hash is not of 32 bytes")
 	}
 	st.Origin = &index.Origin{Genesis: index.Hash(genesis), Start: uint32(start), FromState: fromState}
 	if number.Valid {
 		st.Cursor = &index.Cursor{Number: uint32(number.Int64), Hash: index.Hash(hash)}
 	}
 	st.Head, st.Committed = uint32(head), time.UnixMilli(committed).UTC()
-	for what, n := range map[string]*uint64{"live": &st.Live, "verified": &st.Verified, "ended": &st.Ended, "set_aside": &st.SetAside} {
-		if err := t.QueryRowContext(ctx, "SELECT n FROM tally WHERE what = ?", what).Scan(n); err != nil {
-			return st, fmt.Errorf("read the state of the index: count of %s: %w", what, err)
-		}
-	}
-	if err := t.QueryRowContext(ctx, "SELECT ifnull(max(id), 0) FROM history").Scan(&st.Change); err != nil {
-		return st, fmt.Errorf("read the state of the index: newest change: %w", err)
-	}
 	return st, nil
 }
 
@@ -177,13 +147,9 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]index.En
 }
 
 func (s *Store) entries(ctx context.Context, which string, args ...any) ([]index.Entry, error) {
-	rows, err := s.query(ctx, "SELECT id, account, action, who, state, sequence, at FROM history "+which, args...)
-	if err != nil {
-		return nil, err
-	}
-	return collect(rows, "history", func(rows *sql.Rows) (e index.Entry, err error) {
-		var account, who []byte
-		var state, at string
+	return query(ctx, s, "history", func(rows *sql.Rows) (e index.Entry, err error) {
+		var account, who, at []byte
+		var state string
 		var sequence int64
 		if err := rows.Scan(&e.ID, &account, &e.Action, &who, &state, &sequence, &at); err != nil {
 			return e, err
@@ -193,13 +159,15 @@ func (s *Store) entries(ctx context.Context, which string, args ...any) ([]index
 		if err != nil {
 			return e, err
 		}
-		e.Account = *a
+		if e.Account = *a; bytes.Equal(who, itself) {
+			who = account
+		}
 		if e.Who, err = accountOf(who); err != nil {
 			return e, err
 		}
-		e.At, err = decodePoint(at)
+		e.At, err = unpackPoint(at)
 		return e, err
-	})
+	}, "SELECT id, account, action, who, state, sequence, at FROM history "+which, args...)
 }
 
 // below is an ID that all to be read are below: 0 stands for the newest.

@@ -154,11 +154,8 @@ func (s *Store) Entities(ctx context.Context, owner key.AccountID, after *access
 	if after != nil {
 		text, args = text+" AND (e.kind, e.id) > (?, ?)", append(args, after.Kind, after.ID[:])
 	}
-	rows, err := s.query(ctx, "SELECT "+entityColumns+text+" ORDER BY e.kind, e.id LIMIT ?", append(args, page(limit))...)
-	if err != nil {
-		return nil, fmt.Errorf("read entities of %v: %w", owner, err)
-	}
-	return collect(rows, "entities", func(rows *sql.Rows) (index.Entity, error) { return scanEntity(rows) })
+	return query(ctx, s, fmt.Sprint("entities of ", owner), func(rows *sql.Rows) (index.Entity, error) { return scanEntity(rows) },
+		"SELECT "+entityColumns+text+" ORDER BY e.kind, e.id LIMIT ?", append(args, page(limit))...)
 }
 
 // Links returns an owner's links by relation, held, holder and time.
@@ -168,23 +165,14 @@ func (s *Store) Links(ctx context.Context, owner key.AccountID, after *index.Lin
 		text += " AND (l.relation, l.held, l.holder, l.since_block, l.since_event) > (?, ?, ?, ?, ?)"
 		args = append(args, after.Relation, after.Held[:], after.Holder[:], after.Since.Block, after.Since.Event)
 	}
-	rows, err := s.query(ctx, "SELECT "+linkColumns+text+" ORDER BY l.relation, l.held, l.holder, l.since_block, l.since_event LIMIT ?",
+	return query(ctx, s, fmt.Sprint("links of ", owner), func(rows *sql.Rows) (index.Link, error) { return scanLink(rows) },
+		"SELECT "+linkColumns+text+" ORDER BY l.relation, l.held, l.holder, l.since_block, l.since_event LIMIT ?",
 		append(args, page(limit))...)
-	if err != nil {
-		return nil, fmt.Errorf("read links of %v: %w", owner, err)
-	}
-	return collect(rows, "links", func(rows *sql.Rows) (index.Link, error) { return scanLink(rows) })
 }
 
 // Deeds returns an owner's RBAC history, newest first.
 func (s *Store) Deeds(ctx context.Context, owner key.AccountID, before int64, limit int) ([]index.Deed, error) {
-	rows, err := s.query(ctx, `SELECT d.id, d.verb, d.what, d.id1, d.id2, d.name, d.block, m.hash, m.time, m.state, d.extrinsic, d.event
-		FROM deed d JOIN owner o ON o.id = d.owner JOIN moment m ON m.block = d.block
-		WHERE o.account = ? AND d.id < ? ORDER BY d.id DESC LIMIT ?`, owner[:], below(before), page(limit))
-	if err != nil {
-		return nil, fmt.Errorf("read what %v did: %w", owner, err)
-	}
-	return collect(rows, "an owner's history", func(rows *sql.Rows) (index.Deed, error) {
+	return query(ctx, s, fmt.Sprint("what ", owner, " did"), func(rows *sql.Rows) (index.Deed, error) {
 		d := index.Deed{Owner: owner}
 		var at moment
 		var what uint8
@@ -206,5 +194,7 @@ func (s *Store) Deeds(ctx context.Context, owner key.AccountID, before int64, li
 		d.Assignment = rbac.Assignment{Relation: rbac.Relation(what), Holder: first}
 		d.Assignment.Held, err = idOf(id2)
 		return d, err
-	})
+	}, `SELECT d.id, d.verb, d.what, d.id1, d.id2, d.name, d.block, m.hash, m.time, m.state, d.extrinsic, d.event
+		FROM deed d JOIN owner o ON o.id = d.owner JOIN moment m ON m.block = d.block
+		WHERE o.account = ? AND d.id < ? ORDER BY d.id DESC LIMIT ?`, owner[:], below(before), page(limit))
 }

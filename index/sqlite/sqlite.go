@@ -5,39 +5,58 @@
 // (synchronous = NORMAL): after kill -9 nothing committed is missing, and after a power cut the file is as of some commit
 // shortly before, cursor and data alike; the blocks since are read again.
 //
-// The schema is the files of migrations and wordsByPrefix, applied in order when the file is opened.
+// # How it searches
+//
+// A listing's rank is its rowid, and words has the same. What searches filter by is in offer, a narrow row for each stream, and in each of
+// its indexes: so a search looks at index entries alone, of which it can see about ten million a second, and reads the rows of its answer
+// only, which are rendered already.
+//
+//	offer                 by rank                     walked for the newest
+//	offer_combo           by type+kind+unit and rank  the same within a combination, of which there are few
+//	offer_price           by price and rank           walked for the cheapest or dearest
+//	offer_combo_price     both
+//	offer_cell            by place on a curve         boxes and circles are stretches of it; for the nearest, circles that grow
+//	listing_owner, words  by owner, by word, and rank
+//
+// Counts of combinations and of words are kept; of the other filters a thousand rows are counted. By these plan chooses among walks in the
+// order of the answer, which end when the page is full, and going through all that one filter leaves. A word of a search may begin
+// several words: term has them all, so that each is looked for by itself, in the order of ranks. A search that takes too long all
+// the same is index.ErrTooBroad.
+//
+// The schema is the files of migrations, wordsByPrefix and byRank, applied in order when the file is opened.
 package sqlite
 
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"path/filepath"
+	"sync"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"iod/index"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // readers is how many connections answer reads at once.
 const readers = 4
 
 // Store is an index in a SQLite file. It is safe for concurrent use.
 type Store struct {
-	write *sql.DB // one connection
-	read  *sql.DB
-	stmts statements
-	asked asked
-	now   func() time.Time
+	write    *sql.DB // one connection
+	read     *sql.DB
+	readers  chan *reader // those that nobody uses now
+	stmts    statements
+	now      func() time.Time
+	patience time.Duration // of a search
+	choose   func(s *stats, o index.Order, need float64) way
+
+	closing sync.Once
+	writing sync.Mutex
+	names   names // of the one who is writing
 }
 
 var _ index.Store = (*Store)(nil)
@@ -56,7 +75,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{now: time.Now}
+	s := &Store{now: time.Now, patience: patience, choose: plan}
 	if s.write, err = sql.Open("sqlite", dsn(abs, "_txlock=immediate", "_pragma=cache_size(-16384)")); err != nil {
 		return nil, err
 	}
@@ -67,60 +86,58 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := s.stmts.prepare(ctx, s.write); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
-	if s.read, err = sql.Open("sqlite", dsn(abs, "_pragma=query_only(1)", "_pragma=cache_size(-8192)", "_pragma=mmap_size(1073741824)")); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn(abs, "_query_only=1", "_pragma=cache_size(-16384)")); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
-	s.read.SetMaxOpenConns(readers)
+	s.read.SetMaxOpenConns(2 * readers) // as many for those who want a transaction of their own
 	s.read.SetMaxIdleConns(readers)
+	s.readers = make(chan *reader, readers)
+	for range readers {
+		s.readers <- &reader{}
+	}
 	return s, nil
 }
 
-// dsn names the file with the settings of its connections; any character may stand in path.
+// dsn names the file with the settings of its connections; any character may stand in path. The size of pages holds for new files: in
+// larger ones more listings fit without waste.
 func dsn(path string, settings ...string) string {
 	s := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)"
+		"?_pragma=busy_timeout(10000)&_pragma=page_size(8192)&_journal_mode=WAL&_synchronous=NORMAL&_foreign_keys=1"
 	for _, x := range settings {
 		s += "&" + x
 	}
 	return s
 }
 
-func migrate(ctx context.Context, db *sql.DB) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithGoMigrations(wordsByPrefix))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	have, want, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read its schema version: %w", err)
-	}
-	if have > want {
-		return fmt.Errorf("its schema has version %d and this program knows %d: it was written by a newer iod", have, want)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bring its schema up to version %d: %w", want, err)
-	}
-	return nil
-}
-
 // Close waits for what is being read and written and closes the file.
 func (s *Store) Close() error {
-	err := errors.Join(s.stmts.close(), s.asked.close(), s.read.Close(), s.write.Close())
+	err := errors.Join(s.stmts.close(), s.closeReaders(), s.read.Close(), s.write.Close())
 	if err != nil {
 		return fmt.Errorf("close index: %w", err)
 	}
 	return nil
 }
 
+// closeReaders waits for what is being read.
+func (s *Store) closeReaders() (err error) {
+	s.closing.Do(func() {
+		for range readers {
+			err = errors.Join(err, (<-s.readers).close())
+		}
+		close(s.readers)
+	})
+	return err
+}
+
 // Reset empties the store and notes which chain it is going to follow.
 func (s *Store) Reset(ctx context.Context, o index.Origin) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.names.forget()
 	err := s.transact(ctx, func(t *sql.Tx) error {
 		for _, q := range []string{
-			"DELETE FROM offer", "DELETE FROM listing", "DELETE FROM history", "DELETE FROM set_aside", "DELETE FROM document",
+			"DELETE FROM offer", "DELETE FROM combo", "DELETE FROM word", "DELETE FROM term", "DELETE FROM legacy", "DELETE FROM listing",
+			"DELETE FROM history", "DELETE FROM set_aside", "DELETE FROM document",
 			"DELETE FROM link", "DELETE FROM entity", "DELETE FROM deed", "DELETE FROM owner", "DELETE FROM moment",
 			"DELETE FROM anchor", "DELETE FROM progress", "INSERT INTO words (words) VALUES ('delete-all')", "UPDATE tally SET n = 0",
 		} {
@@ -140,7 +157,22 @@ func (s *Store) Reset(ctx context.Context, o index.Origin) error {
 
 // Update runs f in one transaction: all of it happens, or nothing.
 func (s *Store) Update(ctx context.Context, f func(index.Tx) error) error {
-	return advised(s.transact(ctx, func(t *sql.Tx) error { return f(&tx{s: s, t: t}) }))
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	err := s.transact(ctx, func(t *sql.Tx) error {
+		x := s.begin(t)
+		if err := x.check(ctx); err != nil {
+			return err
+		}
+		if err := f(x); err != nil {
+			return err
+		}
+		return x.finish(ctx)
+	})
+	if err != nil {
+		s.names.forget()
+	}
+	return advised(err)
 }
 
 func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {

@@ -1,15 +1,16 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
+	"slices"
 	"time"
-
-	"golang.org/x/crypto/blake2b"
 
 	"iod/document"
 	"iod/index"
@@ -18,43 +19,47 @@ import (
 
 // statements are prepared once on the writing connection.
 type statements struct {
-	get, old, insert, update      *sql.Stmt
-	lastRank                      *sql.Stmt
-	dropOffers, offer             *sql.Stmt
-	dropWords, words              *sql.Stmt
-	findDocument, document        *sql.Stmt
-	history, aside, tally         *sql.Stmt
-	due, nextDue, cursor, advance *sql.Stmt
-	anchor, dropAnchors           *sql.Stmt
-	rights                        rightsStatements
+	get, insert, update, drop, lastRank *sql.Stmt
+	offer, dropOffers, count            *sql.Stmt
+	words, dropWords, term              *sql.Stmt
+	findWord, newWord                   *sql.Stmt
+	findCombo, newCombo                 *sql.Stmt
+	legacy, dropLegacy                  *sql.Stmt
+	document                            *sql.Stmt
+	history, aside, tally               *sql.Stmt
+	due, nextDue, cursor, advance       *sql.Stmt
+	anchor, dropAnchors                 *sql.Stmt
+	rights                              rightsStatements
 }
-
-const written = `account, status, state, reason, vouched, owner, floor, sequence, data_type, location, lat, lon,
-	price_access, price_pin, body, document, signer, expires, own_validity, ended_block, presence, presence_who,
-	presence_at, first_at, updated_at, updated, rank`
 
 func (s *statements) list() map[**sql.Stmt]string {
 	all := map[**sql.Stmt]string{
-		&s.get:    "SELECT " + columns + ", d.raw FROM listing l JOIN document d ON d.id = l.document WHERE l.account = ?",
-		&s.old:    "SELECT id, status, state, rank, updated_at FROM listing WHERE account = ?",
-		&s.insert: "INSERT INTO listing (" + written + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-		&s.update: "UPDATE listing SET (" + written + ") = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE id = ?",
-
+		&s.get:      "SELECT " + columns + ", d.raw, l.document FROM listing l JOIN document d ON d.id = l.document WHERE l.account = ?",
+		&s.insert:   "INSERT INTO listing (status, verified, owner, expires, document, vouch, shown, rest, rank, account) VALUES (?,?,?,?,?,?,?,?,?,?)",
+		&s.update:   "UPDATE listing SET (status, verified, owner, expires, document, vouch, shown, rest) = (?,?,?,?,?,?,?,?) WHERE rank = ?",
+		&s.drop:     "DELETE FROM listing WHERE rank = ?",
 		&s.lastRank: "SELECT max(rank) FROM listing WHERE rank BETWEEN ? AND ?",
 
-		&s.dropOffers: "DELETE FROM offer WHERE listing = ?",
-		&s.offer:      "INSERT INTO offer (listing, position, updated, account, kind, data_type, unit, price) VALUES (?,?,?,?,?,?,?,?)",
+		&s.offer:      "INSERT INTO offer (rank, position, data_type, kind, unit, combo, price, verified, lat, lon, cell) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+		&s.dropOffers: "DELETE FROM offer WHERE rank = ? RETURNING combo",
+		&s.count:      "UPDATE combo SET n = n + ? WHERE id = ?",
+		&s.words:      "INSERT INTO words (rowid, terms) VALUES (?, ?)",
 		&s.dropWords:  "DELETE FROM words WHERE rowid = ?",
-		&s.words:      "INSERT INTO words (rowid, said) VALUES (?, ?)",
+		&s.term:       "INSERT INTO term (text, n) VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
+		&s.findWord:   "SELECT id FROM word WHERE text = ?",
+		&s.newWord:    "INSERT INTO word (text) VALUES (?)",
+		&s.findCombo:  "SELECT id FROM combo WHERE data_type = ? AND kind = ? AND unit = ?",
+		&s.newCombo:   "INSERT INTO combo (data_type, kind, unit, n) VALUES (?,?,?,0)",
+		&s.legacy:     "INSERT INTO legacy (rank, data_type, location, price_access, price_pin) VALUES (?,?,?,?,?)",
+		&s.dropLegacy: "DELETE FROM legacy WHERE rank = ?",
 
-		&s.findDocument: "SELECT id FROM document WHERE hash = ?",
-		&s.document:     "INSERT INTO document (hash, raw) VALUES (?, ?)",
-		&s.history:      "INSERT INTO history (account, action, who, state, sequence, document, block, at) VALUES (?,?,?,?,?,?,?,?)",
-		&s.aside:        "INSERT INTO set_aside (account, who, reason, size, raw, block, at) VALUES (?,?,?,?,?,?,?)",
-		&s.tally:        "UPDATE tally SET n = n + ? WHERE what = ?",
+		&s.document: "INSERT INTO document (raw) VALUES (?)",
+		&s.history:  "INSERT INTO history (account, action, who, state, sequence, document, at) VALUES (?,?,?,?,?,?,?)",
+		&s.aside:    "INSERT INTO set_aside (account, who, reason, size, raw, block, at) VALUES (?,?,?,?,?,?,?)",
+		&s.tally:    "UPDATE tally SET n = n + ? WHERE what = ?",
 
-		&s.due:     "SELECT account FROM listing WHERE status = 'live' AND expires < ? ORDER BY expires, account",
-		&s.nextDue: "SELECT min(expires) FROM listing WHERE status = 'live' AND expires >= ?",
+		&s.due:     "SELECT account FROM listing WHERE status = 'live' AND expires < 4294967295 AND expires < ? ORDER BY expires, account",
+		&s.nextDue: "SELECT min(expires) FROM listing WHERE status = 'live' AND expires < 4294967295 AND expires >= ?",
 		&s.cursor:  "SELECT number, hash FROM progress WHERE id = 1",
 		&s.advance: "UPDATE progress SET number = ?, hash = ?, head = ?, committed = ? WHERE id = 1",
 
@@ -66,7 +71,12 @@ func (s *statements) list() map[**sql.Stmt]string {
 	return all
 }
 
-func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
+// preparer is a database or a transaction.
+type preparer interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}
+
+func (s *statements) prepare(ctx context.Context, db preparer) error {
 	for stmt, q := range s.list() {
 		var err error
 		if *stmt, err = db.PrepareContext(ctx, q); err != nil {
@@ -88,9 +98,23 @@ func (s *statements) close() error {
 
 // tx is index.Tx within one SQLite transaction.
 type tx struct {
-	s     *Store
-	t     *sql.Tx
-	named named
+	s        *Store
+	t        *sql.Tx
+	named    named
+	standing map[key.AccountID]*standing // as read or written by this transaction
+	combos   map[int64]int               // by how much their numbers change
+	terms    map[string]int              // likewise
+	tallies  map[string]int              // likewise
+}
+
+// standing is a listing as it is in the store.
+type standing struct {
+	index.Listing
+	document int64
+}
+
+func (s *Store) begin(t *sql.Tx) *tx {
+	return &tx{s: s, t: t, standing: map[key.AccountID]*standing{}, combos: map[int64]int{}, terms: map[string]int{}, tallies: map[string]int{}}
 }
 
 func (x *tx) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (sql.Result, error) {
@@ -101,16 +125,60 @@ func (x *tx) row(ctx context.Context, stmt *sql.Stmt, args ...any) *sql.Row {
 	return x.t.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
 }
 
+// finish writes what was counted.
+func (x *tx) finish(ctx context.Context) error {
+	for _, id := range slices.Sorted(maps.Keys(x.combos)) {
+		if by := x.combos[id]; by != 0 {
+			if _, err := x.exec(ctx, x.s.stmts.count, by, id); err != nil {
+				return fmt.Errorf("count offers: %w", err)
+			}
+		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(x.terms)) {
+		if by := x.terms[text]; by != 0 {
+			if _, err := x.exec(ctx, x.s.stmts.term, text, by); err != nil {
+				return fmt.Errorf("count words: %w", err)
+			}
+		}
+	}
+	for what, by := range x.tallies {
+		if by != 0 {
+			if _, err := x.exec(ctx, x.s.stmts.tally, by, what); err != nil {
+				return fmt.Errorf("count %s: %w", what, err)
+			}
+		}
+	}
+	return nil
+}
+
 // Listing returns the account's listing; nil when there has never been one.
 func (x *tx) Listing(ctx context.Context, a key.AccountID) (*index.Listing, error) {
-	l, err := scanOne(x.row(ctx, x.s.stmts.get, a[:]))
+	st, err := x.stands(ctx, a)
+	if err != nil || st == nil {
+		return nil, err
+	}
+	l := st.Listing
+	return &l, nil
+}
+
+func (x *tx) stands(ctx context.Context, a key.AccountID) (*standing, error) {
+	if st := x.standing[a]; st != nil {
+		return st, nil
+	}
+	var st standing
+	l, err := scanOne(x.row(ctx, x.s.stmts.get, a[:]), &st.document)
 	if err != nil {
 		return nil, fmt.Errorf("read listing %v: %w", a, err)
 	}
-	return l, nil
+	if l == nil {
+		return nil, nil
+	}
+	st.Listing = *l
+	x.standing[a] = &st
+	return &st, nil
 }
 
-// Put writes a listing, its offers and its words.
+// Put writes a listing and what it is found by.
 func (x *tx) Put(ctx context.Context, l *index.Listing) error {
 	if err := x.put(ctx, l); err != nil {
 		return fmt.Errorf("write listing %v: %w", l.Account, err)
@@ -119,41 +187,70 @@ func (x *tx) Put(ctx context.Context, l *index.Listing) error {
 }
 
 func (x *tx) put(ctx context.Context, l *index.Listing) error {
-	args, err := x.values(ctx, l)
+	old, err := x.stands(ctx, l.Account)
 	if err != nil {
 		return err
 	}
-	var id int64
-	var rank index.Rank
-	var status, state, updated string
-	err = x.row(ctx, x.s.stmts.old, l.Account[:]).Scan(&id, &status, &state, &rank, &updated)
-	if now := args[len(args)-2]; err == nil && updated != now || errors.Is(err, sql.ErrNoRows) {
-		var failed error
-		if rank, failed = x.rank(ctx, l.Updated.Time); failed != nil {
-			return failed
+	now := standing{Listing: *l}
+	if old == nil || old.Updated != l.Updated {
+		if now.Rank, err = x.rank(ctx, l.Updated.Time); err != nil {
+			return err
+		}
+	} else {
+		now.Rank = old.Rank
+	}
+	if old == nil || !bytes.Equal(old.Raw, l.Raw) {
+		if now.document, err = x.document(ctx, l.Raw); err != nil {
+			return err
+		}
+	} else {
+		now.document = old.document
+	}
+	stays := old != nil && old.sameOffers(&now)
+	if old != nil && !stays {
+		if err := x.unlist(ctx, old); err != nil {
+			return err
 		}
 	}
-	args = append(args, rank)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		res, err := x.exec(ctx, x.s.stmts.insert, args...)
-		if err != nil {
-			return err
-		}
-		if id, err = res.LastInsertId(); err != nil {
-			return err
-		}
-	case err != nil:
+	if err := x.write(ctx, old, &now); err != nil {
 		return err
-	default:
-		if _, err := x.exec(ctx, x.s.stmts.update, append(args, id)...); err != nil {
-			return err
-		}
-		if err := x.unlist(ctx, id, status, state); err != nil {
+	}
+	x.standing[l.Account] = &now
+	if stays {
+		return nil
+	}
+	return x.list(ctx, &now)
+}
+
+// sameOffers reports whether a listing is found by the same as another.
+func (s *standing) sameOffers(o *standing) bool {
+	return s.Rank == o.Rank && s.Status == o.Status && s.State == o.State && s.Vouched == o.Vouched && reflect.DeepEqual(s.Device, o.Device)
+}
+
+// write writes the row of a listing.
+func (x *tx) write(ctx context.Context, old, now *standing) error {
+	shown, rest, vouch, err := encodeListing(&now.Listing)
+	if err != nil {
+		return err
+	}
+	var owner any
+	if a := now.Owner(); a != nil {
+		if owner, err = x.ownerID(ctx, *a, true); err != nil {
 			return err
 		}
 	}
-	return x.list(ctx, id, l)
+	values := []any{string(now.Status), now.State == document.Verified, owner, now.Expires, now.document, vouch, shown, rest, now.Rank}
+	if old != nil && old.Rank == now.Rank {
+		_, err = x.exec(ctx, x.s.stmts.update, values...)
+		return err
+	}
+	if old != nil {
+		if _, err := x.exec(ctx, x.s.stmts.drop, old.Rank); err != nil {
+			return err
+		}
+	}
+	_, err = x.exec(ctx, x.s.stmts.insert, append(values, now.Account[:])...)
+	return err
 }
 
 // rank returns the next rank of the time.
@@ -175,127 +272,132 @@ func (x *tx) rank(ctx context.Context, t time.Time) (index.Rank, error) {
 }
 
 // unlist takes back what list did for the listing as it was.
-func (x *tx) unlist(ctx context.Context, id int64, status, state string) error {
-	if index.Status(status) != index.Live {
-		return x.count(ctx, "ended", -1)
+func (x *tx) unlist(ctx context.Context, l *standing) error {
+	if l.Status != index.Live {
+		x.tallies["ended"]--
+		return nil
 	}
-	if _, err := x.exec(ctx, x.s.stmts.dropOffers, id); err != nil {
+	rows, err := x.t.StmtContext(ctx, x.s.stmts.dropOffers).QueryContext(ctx, l.Rank)
+	if err != nil {
 		return err
 	}
-	if _, err := x.exec(ctx, x.s.stmts.dropWords, id); err != nil {
+	combos, err := collect(rows, "offers", func(rows *sql.Rows) (id int64, err error) { return id, rows.Scan(&id) })
+	if err != nil {
 		return err
 	}
-	return x.countLive(ctx, document.State(state), -1)
+	for _, id := range combos {
+		x.combos[id]--
+	}
+	x.tallies["offers"] -= len(combos)
+	for _, stmt := range []*sql.Stmt{x.s.stmts.dropWords, x.s.stmts.dropLegacy} {
+		if _, err := x.exec(ctx, stmt, l.Rank); err != nil {
+			return err
+		}
+	}
+	x.countTerms(l.Words(), -1)
+	x.countLive(l.State, -1)
+	return nil
 }
 
 // list makes a live listing findable.
-func (x *tx) list(ctx context.Context, id int64, l *index.Listing) error {
+func (x *tx) list(ctx context.Context, l *standing) error {
 	if l.Status != index.Live {
-		return x.count(ctx, "ended", 1)
+		x.tallies["ended"]++
+		return nil
 	}
-	for i, o := range l.Offers() {
-		var price any
-		if o.Price != nil {
-			price = o.Price[:]
-		}
-		if _, err := x.exec(ctx, x.s.stmts.offer, id, i, milli(l.Updated.Time), l.Account[:], o.Kind, o.DataType, o.Unit, price); err != nil {
+	var lat, lon, cell any
+	if a, b, ok := l.Place(); ok {
+		y, x := index.E7(a), index.E7(b)
+		lat, lon, cell = y, x, cellOf(y, x)
+	}
+	offers := l.Offers()
+	for i, o := range offers {
+		combo, parts, err := x.combo(ctx, o)
+		if err != nil {
 			return err
 		}
+		_, err = x.exec(ctx, x.s.stmts.offer, l.Rank, i, parts[0], parts[1], parts[2], combo, packPriceOrNil(o.Price), l.State == document.Verified, lat, lon, cell)
+		if err != nil {
+			return err
+		}
+		x.combos[combo]++
 	}
-	if _, err := x.exec(ctx, x.s.stmts.words, id, l.Words()); err != nil {
+	x.tallies["offers"] += len(offers)
+	if err := x.say(ctx, l.Rank, l.Words()); err != nil {
 		return err
 	}
-	return x.countLive(ctx, l.State, 1)
-}
-
-func (x *tx) countLive(ctx context.Context, state document.State, by int) error {
-	if state == document.Verified {
-		if err := x.count(ctx, "verified", by); err != nil {
-			return err
-		}
-	}
-	return x.count(ctx, "live", by)
-}
-
-func (x *tx) count(ctx context.Context, what string, by int) error {
-	_, err := x.exec(ctx, x.s.stmts.tally, by, what)
-	return err
-}
-
-// values are a listing's columns in the order of written.
-func (x *tx) values(ctx context.Context, l *index.Listing) ([]any, error) {
-	doc, err := x.document(ctx, l.Raw)
-	if err != nil {
-		return nil, err
-	}
-	text, err := encodeBody(&l.Device)
-	if err != nil {
-		return nil, err
-	}
-	var points [3]string
-	for i, p := range []index.Point{l.PresenceAt, l.First, l.Updated} {
-		if points[i], err = encodePoint(p); err != nil {
-			return nil, err
-		}
-	}
-	var lat, lon any
-	if a, b, ok := l.Place(); ok {
-		lat, lon = a, b
-	}
 	d := &l.Device
-	return []any{
-		l.Account[:], string(l.Status), string(l.State), l.Reason, l.Vouched, blob(l.Owner()), int64(l.Floor), int64(d.Sequence),
-		d.DataType, d.Location, lat, lon, priceColumn(d.PriceAccess), priceColumn(d.PricePin), text, doc, blob(l.Signer),
-		l.Expires, l.ByOwn, l.EndedBlock, string(l.Presence), blob(l.PresenceWho),
-		points[0], points[1], points[2], milli(l.Updated.Time),
-	}, nil
+	if _, err := x.exec(ctx, x.s.stmts.legacy, l.Rank, d.DataType, d.Location, legacyPrice(d.PriceAccess), legacyPrice(d.PricePin)); err != nil {
+		return err
+	}
+	x.countLive(l.State, 1)
+	return nil
 }
 
-// priceColumn is a price as the existing marketplace understands it: none is zero.
-func priceColumn(s string) []byte {
+func (x *tx) countLive(state document.State, by int) {
+	if state == document.Verified {
+		x.tallies["verified"] += by
+	}
+	x.tallies["live"] += by
+}
+
+// legacyPrice is a price as the existing marketplace understands it: none is zero.
+func legacyPrice(s string) []byte {
 	p, err := index.ParsePrice(s)
 	if err != nil {
 		p = index.Price{}
 	}
-	return p[:]
+	return packPrice(p)
 }
 
-// document returns the id of the bytes, which are kept once.
+// document keeps the bytes and returns their id.
 func (x *tx) document(ctx context.Context, raw []byte) (int64, error) {
-	sum := blake2b.Sum256(raw)
-	var id int64
-	err := x.row(ctx, x.s.stmts.findDocument, sum[:]).Scan(&id)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return id, err
+	packed, err := pack(raw)
+	if err != nil {
+		return 0, err
 	}
-	if raw == nil {
-		raw = []byte{}
-	}
-	res, err := x.exec(ctx, x.s.stmts.document, sum[:], raw)
+	res, err := x.exec(ctx, x.s.stmts.document, packed)
 	if err != nil {
 		return 0, err
 	}
 	return res.LastInsertId()
 }
 
+// documentOf returns the id of the bytes, which the account's listing mostly has.
+func (x *tx) documentOf(ctx context.Context, a key.AccountID, raw []byte) (int64, error) {
+	st, err := x.stands(ctx, a)
+	if err != nil {
+		return 0, err
+	}
+	if st != nil && bytes.Equal(st.Raw, raw) {
+		return st.document, nil
+	}
+	return x.document(ctx, raw)
+}
+
 // Record adds a line of history.
 func (x *tx) Record(ctx context.Context, e index.Entry) error {
-	at, err := encodePoint(e.At)
-	if err != nil {
-		return err
-	}
 	var doc any
 	if e.Action == index.Published {
-		if doc, err = x.document(ctx, e.Raw); err != nil {
+		id, err := x.documentOf(ctx, e.Account, e.Raw)
+		if err != nil {
 			return fmt.Errorf("write history of %v: %w", e.Account, err)
 		}
+		doc = id
 	}
-	_, err = x.exec(ctx, x.s.stmts.history, e.Account[:], string(e.Action), blob(e.Who), string(e.State), int64(e.Sequence), doc, e.At.Block, at)
+	who := blob(e.Who)
+	if e.Who != nil && *e.Who == e.Account {
+		who = itself
+	}
+	_, err := x.exec(ctx, x.s.stmts.history, e.Account[:], string(e.Action), who, string(e.State), int64(e.Sequence), doc, packPoint(e.At))
 	if err != nil {
 		return fmt.Errorf("write history of %v: %w", e.Account, err)
 	}
 	return nil
 }
+
+// itself stands in history.who for the account whose history it is.
+var itself = []byte{0}
 
 // SetAside keeps what is not believed.
 func (x *tx) SetAside(ctx context.Context, a index.Aside) error {
@@ -310,7 +412,8 @@ func (x *tx) SetAside(ctx context.Context, a index.Aside) error {
 	if _, err := x.exec(ctx, x.s.stmts.aside, blob(a.Account), blob(a.Who), a.Reason, a.Size, raw, a.At.Block, at); err != nil {
 		return fmt.Errorf("set a document aside: %w", err)
 	}
-	return x.count(ctx, "set_aside", 1)
+	x.tallies["set_aside"]++
+	return nil
 }
 
 // Due returns the live listings whose validity ended before the block.

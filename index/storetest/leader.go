@@ -134,7 +134,7 @@ func Succession(t *testing.T, open func(testing.TB) Shared) {
 		}
 	}
 	if got := Dump(t, whole, Accounts(t, devices)...); got != want {
-		t.Errorf("after %d changes of the writer another index:\n%s", terms, firstDifference(got, want))
+		t.Errorf("after %d changes of the writer another index:\n%s", terms, FirstDifference(got, want))
 	}
 }
 

@@ -33,11 +33,12 @@ func walk(t *testing.T, s index.Store) {
 	}
 	Fill(t, s, index.Options{Source: Random(t, 1, blocks, devices)})
 	if got := Dump(t, s, accounts...); got != want {
-		t.Errorf("walking in parts gives another index than at once:\n%s", firstDifference(got, want))
+		t.Errorf("walking in parts gives another index than at once:\n%s", FirstDifference(got, want))
 	}
 }
 
-func firstDifference(got, want string) string {
+// FirstDifference shows where two dumps differ.
+func FirstDifference(got, want string) string {
 	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range min(len(g), len(w)) {
 		if g[i] != w[i] {
@@ -168,7 +169,7 @@ func faults(t *testing.T, s index.Store) {
 		f := &failing{Store: s, left: left}
 		Fill(t, f, index.Options{Source: c, From: &zero, Rebuild: true})
 		if got := Dump(t, s, Accounts(t, 4)...); got != want {
-			t.Errorf("after %d failures of the store another index:\n%s", left, firstDifference(got, want))
+			t.Errorf("after %d failures of the store another index:\n%s", left, FirstDifference(got, want))
 		}
 	}
 	f := &failing{Store: s, left: 1 << 30}

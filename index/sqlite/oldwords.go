@@ -10,7 +10,7 @@ import (
 
 // wordsByPrefix is migration 3: searches look for words by how they begin, and an index of beginnings spares them merging all
 // that begin so. The table does not hold what it was told, so it is told again.
-var wordsByPrefix = goose.NewGoMigration(3, &goose.GoFunc{RunTx: makeWords}, &goose.GoFunc{RunTx: func(context.Context, *sql.Tx) error { return nil }})
+var wordsByPrefix = goose.NewGoMigration(3, &goose.GoFunc{RunTx: makeWords}, back)
 
 func makeWords(ctx context.Context, t *sql.Tx) error {
 	for _, q := range []string{"DROP TABLE words", `CREATE VIRTUAL TABLE words USING fts5 (said, content = '', contentless_delete = 1,
@@ -24,14 +24,14 @@ func makeWords(ctx context.Context, t *sql.Tx) error {
 		return fmt.Errorf("make words: %w", err)
 	}
 	defer insert.Close()
-	rows, err := t.QueryContext(ctx, "SELECT "+columns+", l.id FROM (SELECT *, 0 AS rank FROM listing) l WHERE l.status = 'live'")
+	rows, err := t.QueryContext(ctx, "SELECT "+oldColumns+", l.id FROM listing l WHERE l.status = 'live'")
 	if err != nil {
 		return fmt.Errorf("make words: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var id int64
-		l, err := scan(rows, &id)
+		l, err := scanOld(rows, &id)
 		if err != nil {
 			return fmt.Errorf("make words: %w", err)
 		}
