@@ -27,6 +27,7 @@ import (
 	"iod/document"
 	"iod/index"
 	"iod/index/atlas"
+	"iod/index/postgres/pgtest"
 	"iod/index/sqlite"
 	"iod/index/storetest"
 	"iod/key"
@@ -35,7 +36,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 // world is a server over an index of a small chain.
 type world struct {

@@ -91,7 +91,7 @@ var always = []int{http.StatusTooManyRequests, http.StatusInternalServerError, h
 
 var errorDocs = map[int]string{
 	400: "A parameter is wrong, or the query cannot be read.", 404: "There is no such device.", 406: "No such form can be had.", 410: "It has ended.",
-	422: "The search is too broad: narrow it, or choose another sort.", 429: "Too many requests of this client; Retry-After says when to try again.",
+	414: "The URL has more than 8192 bytes.", 422: "The search is too broad: narrow it, or choose another sort.", 429: "Too many requests of this client; Retry-After says when to try again.",
 	500: "The server made a mistake.", 501: "This resolver does not know the DID's method.", 503: "The index cannot be read now, or too many requests are in work; Retry-After says when to try again.",
 }
 
@@ -112,11 +112,11 @@ func responses(rt *route, set *schema.Set, problem schema.Schema) map[string]any
 	}
 	errs := append([]int{}, rt.Errors...)
 	if len(rt.Fields) > 0 {
-		errs = append(errs, http.StatusBadRequest)
+		errs = append(errs, http.StatusBadRequest, http.StatusRequestURITooLong)
 	}
 	for _, status := range append(errs, always...) {
 		forms := map[string]any{transport.ProblemType: map[string]any{"schema": problem}}
-		if rt.ID == "resolveDID" && (status < 429 || status == 501) { // in the resolver's own form
+		if rt.ID == "resolveDID" && (status < 414 || status == 501) { // in the resolver's own form
 			for _, a := range rt.Answers {
 				if a.Type != rt.Answers[0].Type && status != http.StatusGone {
 					continue

@@ -213,7 +213,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody waits for it any more
 	case errors.Is(err, context.DeadlineExceeded):
 		transport.RetryAfter(w, 5)
-		p = &Problem{Status: http.StatusServiceUnavailable, Type: typeTooBroad, Title: "The search takes too long", Detail: "narrow it, or try again later"}
+		p = &Problem{Status: http.StatusServiceUnavailable, Type: typeTooBroad, Title: "The answer takes too long", Detail: "narrow the search, or try again later"}
 	default:
 		s.log.Error("api: request failed", "path", r.URL.Path, "error", err)
 		s.metrics.storeErrors.Inc()
