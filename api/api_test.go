@@ -27,6 +27,7 @@ import (
 	"iod/document"
 	"iod/index"
 	"iod/index/atlas"
+	"iod/index/growth"
 	"iod/index/postgres/pgtest"
 	"iod/index/sqlite"
 	"iod/index/storetest"
@@ -78,18 +79,20 @@ func newWorld(t testing.TB) *world {
 	storetest.Fill(t, s, index.Options{Source: c, From: &first})
 	counts := atlas.New(s, atlas.Options{Poll: time.Millisecond, Now: func() time.Time { return storetest.Epoch.Add(10 * time.Minute) }})
 	ctx, cancel := context.WithCancel(t.Context())
-	ran := make(chan error, 1)
+	days := growth.New(s, growth.Options{})
+	ran := make(chan error, 2)
 	go func() { ran <- counts.Run(ctx) }()
+	go func() { ran <- days.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ran; err != nil {
+		if err := errors.Join(<-ran, <-ran); err != nil {
 			t.Error(err)
 		}
 	})
-	for !counts.Ready() {
+	for !counts.Ready() || !days.Ready() {
 		runtime.Gosched()
 	}
-	srv := httptest.NewServer(New(s, Options{Stale: -1, Atlas: counts, Pending: pendingOf{w.weather}, MaxAge: 100 * 365 * 24 * time.Hour}))
+	srv := httptest.NewServer(New(s, Options{Stale: -1, Atlas: counts, Growth: days, Pending: pendingOf{w.weather}, MaxAge: 100 * 365 * 24 * time.Hour}))
 	t.Cleanup(srv.Close)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	w.url = srv.URL
@@ -185,6 +188,7 @@ func TestGolden(t *testing.T) {
 		"map":                "/api/v1/map?zoom=5",
 		"tile":               "/api/v1/tiles/1/1/0?q=weather",
 		"pending":            "/api/v1/pending",
+		"stats":              "/api/v1/stats",
 		"bad-tile":           "/api/v1/tiles/1/2/0",
 		"catalog":            "/catalog?limit=1&q=weather",
 		"resolve":            "/1.0/identifiers/" + w.weather.DID(),

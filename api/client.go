@@ -121,6 +121,17 @@ func (c *Client) Facets(ctx context.Context, q Query) (Facets, error) {
 	return f, err
 }
 
+// Stats asks for the index in numbers, of the newest days (0: the server's number of them).
+func (c *Client) Stats(ctx context.Context, days int) (Stats, error) {
+	v := url.Values{}
+	if days > 0 {
+		v.Set("days", strconv.Itoa(days))
+	}
+	var s Stats
+	err := c.get(ctx, "/api/v1/stats", v, &s)
+	return s, err
+}
+
 // Map asks for the clusters in a part of a map ("west,south,east,north"; empty: the world) at a zoom.
 func (c *Client) Map(ctx context.Context, q Query, view string, zoom int) (Collection, error) {
 	q.Sort, q.Limit, q.After, q.Document, q.Box = "", 0, "", false, view

@@ -128,6 +128,7 @@ func parameterValues(w *world) map[string]struct{ good, bad []string } {
 		"offset":                {[]string{"0", "5"}, []string{"-1", "99999999"}},
 		"zoom":                  {[]string{"0", "24"}, []string{"-1", "25", "far"}},
 		"top":                   {[]string{"1", "200"}, []string{"0", "201"}},
+		"days":                  {[]string{"1", "3660"}, []string{"0", "3661"}},
 		"z":                     {[]string{"0", "24"}, []string{"25", "-1", "z"}},
 		"x":                     {[]string{"0", "1"}, []string{"2", "-1", "x"}},
 		"y":                     {[]string{"0", "1"}, []string{"2", "-1", "y"}},

@@ -16,6 +16,7 @@ import (
 	"iod/api/transport"
 	"iod/index"
 	"iod/index/atlas"
+	"iod/index/growth"
 )
 
 // Options tune the server. The zero value is right for most.
@@ -44,6 +45,8 @@ type Options struct {
 	Metrics *prometheus.Registry // further metrics for /metrics; nil: none
 	// Atlas counts and draws maps; nil: the routes that need it answer 503. The caller runs it.
 	Atlas *atlas.Atlas
+	// Growth counts by days; nil: its route answers 503. The caller runs it.
+	Growth *growth.Growth
 	// Pending tells what is not final yet; nil: its route answers 503. The caller runs it.
 	Pending interface{ Changes() []index.PendingChange }
 	// Pages answers what the API has no address for; nil: nothing.

@@ -19,6 +19,7 @@ import (
 	"iod/api/transport"
 	"iod/index"
 	"iod/index/atlas"
+	"iod/index/growth"
 )
 
 // serving is how `iod index` answers over HTTP.
@@ -82,11 +83,13 @@ func (s *serving) options(log *slog.Logger) (api.Options, error) {
 func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, store index.Store, tips index.Tips, o api.Options,
 	pages func(*atlas.Atlas, *index.Pending) (http.Handler, error)) (err error) {
 	counts, pending := atlas.New(store, atlas.Options{Log: o.Log}), index.NewPending(tips, store, o.Log)
-	o.Atlas, o.Pending = counts, pending
+	days := growth.New(store, growth.Options{Log: o.Log})
+	o.Atlas, o.Pending, o.Growth = counts, pending, days
 	if o.Pages, err = pages(counts, pending); err != nil {
 		return err
 	}
 	group.Go(func() error { return counts.Run(ctx) })
+	group.Go(func() error { return days.Run(ctx) })
 	group.Go(func() error { return pending.Run(ctx) })
 	group.Go(func() error { return api.Serve(ctx, ln, api.New(store, o), o.Log) })
 	return nil
