@@ -18,7 +18,7 @@
 //
 // # How true it is
 //
-// The atlas follows the store's history of changes, a fraction of a second behind. An answer is of one moment between two batches of
+// The atlas follows the store's changes (package feed), a fraction of a second behind. An answer is of one moment between two batches of
 // changes. Text is looked up in the store; when it matches more than the atlas is willing to fetch, and while listings are read
 // anew after the store was reset, Exact is false: there are at least so many.
 package atlas
@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"iod/index"
+	"iod/index/feed"
 )
 
 // ErrLoading is returned while the listings are read for the first time.
@@ -39,9 +40,9 @@ var ErrLoading = errors.New("the listings are being read into memory; try again 
 
 // Options tune an Atlas. The zero value is right for most.
 type Options struct {
-	Log  *slog.Logger     // nil: silent
-	Now  func() time.Time // for Facets.Ages; nil: time.Now
-	Poll time.Duration    // between looks at the store's changes; 0: 200 ms
+	Hub *feed.Hub        // tells of the store's changes, and is run by somebody else; nil: Run runs one
+	Log *slog.Logger     // nil: silent
+	Now func() time.Time // for Facets.Ages; nil: time.Now
 	// MaxMatches is how many listings that match a text are fetched from the store. 0: 50,000.
 	MaxMatches int
 }
@@ -53,9 +54,8 @@ type Atlas struct {
 
 	mu      sync.RWMutex
 	columns *columns
-	last    *index.Entry // the last change taken in; used by Run only
-	loaded  atomic.Bool  // the listings were read once
-	partial atomic.Bool  // they are being read anew
+	loaded  atomic.Bool // the listings were read once
+	partial atomic.Bool // they are being read anew
 
 	pool sync.Pool // of *scratch
 }
@@ -67,9 +67,6 @@ func New(store index.Reader, o Options) *Atlas {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Poll == 0 {
-		o.Poll = 200 * time.Millisecond
 	}
 	if o.MaxMatches == 0 {
 		o.MaxMatches = 50_000

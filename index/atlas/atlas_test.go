@@ -146,7 +146,7 @@ func filled(capacity int) (*model, *Atlas) {
 func (w *world) change(m *model, a *Atlas, accounts int) {
 	r := w.row(accounts)
 	m.put(r, w.text())
-	a.apply([]index.Row{r}, nil)
+	a.apply([]index.Row{r})
 }
 
 // After any changes, every answer is what looking at all listings gives.

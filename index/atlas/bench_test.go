@@ -65,7 +65,7 @@ func market(n int) *Atlas {
 			x.Offers = append(x.Offers, o)
 		}
 		if rows = append(rows, x); len(rows) == batch || i == n-1 {
-			a.apply(rows, nil)
+			a.apply(rows)
 			rows = rows[:0]
 		}
 	}
@@ -182,7 +182,7 @@ func BenchmarkUpdate(b *testing.B) {
 		if x.Placed {
 			x.Lat, x.Lon = degrees(bl.lat[i]), degrees(longitude(bl.x[i]))
 		}
-		a.apply([]index.Row{x}, nil)
+		a.apply([]index.Row{x})
 	}
 }
 

@@ -84,6 +84,10 @@ func (m *model) Rows(_ context.Context, accounts []key.AccountID) (out []index.R
 	return out, nil
 }
 
+func (m *model) Listings(context.Context, []key.AccountID, bool) ([]*index.Listing, error) {
+	return nil, nil
+}
+
 func (m *model) Matching(_ context.Context, text string, most int) (ranks []index.Rank, all bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
