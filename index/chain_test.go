@@ -21,7 +21,7 @@ import (
 
 // onChain is a development chain with a client, and an index to be run over it.
 type onChain struct {
-	t      *testing.T
+	t      testing.TB
 	client *chain.Client
 	store  *sqlite.Store
 }
