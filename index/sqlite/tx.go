@@ -21,7 +21,7 @@ import (
 type statements struct {
 	get, insert, update, drop, lastRank *sql.Stmt
 	offer, dropOffers, count            *sql.Stmt
-	words, dropWords, term              *sql.Stmt
+	words, dropWords, term, dropTerm    *sql.Stmt
 	findWord, newWord                   *sql.Stmt
 	findCombo, newCombo                 *sql.Stmt
 	legacy, dropLegacy                  *sql.Stmt
@@ -46,6 +46,7 @@ func (s *statements) list() map[**sql.Stmt]string {
 		&s.words:      "INSERT INTO words (rowid, terms) VALUES (?, ?)",
 		&s.dropWords:  "DELETE FROM words WHERE rowid = ?",
 		&s.term:       "INSERT INTO term (text, n) VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
+		&s.dropTerm:   "DELETE FROM term WHERE text = ? AND n = 0",
 		&s.findWord:   "SELECT id FROM word WHERE text = ?",
 		&s.newWord:    "INSERT INTO word (text) VALUES (?)",
 		&s.findCombo:  "SELECT id FROM combo WHERE data_type = ? AND kind = ? AND unit = ?",
@@ -137,6 +138,12 @@ func (x *tx) finish(ctx context.Context) error {
 	for _, text := range slices.Sorted(maps.Keys(x.terms)) {
 		if by := x.terms[text]; by != 0 {
 			if _, err := x.exec(ctx, x.s.stmts.term, text, by); err != nil {
+				return fmt.Errorf("count words: %w", err)
+			}
+			if by > 0 {
+				continue
+			}
+			if _, err := x.exec(ctx, x.s.stmts.dropTerm, text); err != nil {
 				return fmt.Errorf("count words: %w", err)
 			}
 		}
