@@ -18,6 +18,8 @@ type instance struct {
 	status ProgramStatus
 	exits  []Past
 	pulse  Pulse
+	ready  time.Time // when this run became ready; zero before
+	works  time.Time // when it last answered that it is alive; zero before
 	tail   []Line
 	flow   flow
 	log    *logWriter // nil: nothing is kept on disk
@@ -86,14 +88,18 @@ func (s *Supervisor) keep(ctx context.Context, i *instance) {
 		if !s.await(ctx, i) {
 			return
 		}
-		started, exit := s.once(ctx, i, first)
+		exit := s.once(ctx, i, first)
 		if ctx.Err() != nil || s.failedTrial(i, exit) {
 			return
 		}
-		h.Started = started
 		now := time.Now()
-		p, _ := s.program(i)
-		d := Next(p.Policy, h, now, exit, mathrand.Float64())
+		s.mu.Lock()
+		h.Ready, h.Until = i.ready, now
+		if i.pulse.Failures > 0 {
+			h.Until = i.works
+		}
+		d := Next(i.spec.Policy, h, mathrand.Float64())
+		s.mu.Unlock()
 		h.Crashes = d.Crashes
 		s.enter(i, func(st *ProgramStatus) { st.NextTry, st.Looping = now.Add(d.Wait), d.Looping })
 		s.tell(i, Event{Kind: Restarting, Time: now, Exit: exit, Wait: d.Wait, Looping: d.Looping})
@@ -134,11 +140,13 @@ func (s *Supervisor) await(ctx context.Context, i *instance) bool {
 	}
 }
 
-// once runs a program until it and all it started are gone. started is zero when it could not be started.
-func (s *Supervisor) once(ctx context.Context, i *instance, first bool) (started time.Time, exit Exit) {
+// once runs a program until it and all it started are gone.
+func (s *Supervisor) once(ctx context.Context, i *instance, first bool) (exit Exit) {
+	var started time.Time
 	p, _ := s.program(i)
 	s.mu.Lock()
 	i.line, i.came, i.pulse = nil, make(chan struct{}), Pulse{}
+	i.ready, i.works = time.Time{}, time.Time{}
 	if p.Ready != nil && p.Ready.Line != "" {
 		i.line, _ = regexp.Compile(p.Ready.Line) // Check has tried
 	}
@@ -165,7 +173,7 @@ func (s *Supervisor) once(ctx context.Context, i *instance, first bool) (started
 	}
 	s.groups.remove(group)
 	s.ended(ctx, i, started, exit)
-	return started, exit
+	return exit
 }
 
 // ended notes an exit. One that was asked for from outside is no crash.
@@ -278,7 +286,9 @@ func (s *Supervisor) feel(ctx context.Context, i *instance, a *Alive) (why strin
 	}
 	s.mu.Lock()
 	pulse, dead := i.pulse.Beat(time.Now(), err, a.Failures)
-	i.pulse = pulse
+	if i.pulse = pulse; err == nil {
+		i.works = pulse.Asked
+	}
 	s.mu.Unlock()
 	if dead {
 		return fmt.Sprintf("not alive: %s failed %d times: %s", a.Probe, pulse.Failures, pulse.Err)
@@ -293,6 +303,7 @@ func (s *Supervisor) ready(i *instance) {
 		if pid = st.PID; st.State == Starting {
 			st.State = Running
 		}
+		i.ready = time.Now()
 		if i.trial && i.spec.Ready != nil {
 			select {
 			case i.verdict <- nil:

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Policy says when a program that ended is started again. Each exit that came sooner than Healthy after its start counts as
+// Policy says when a program that ended is started again. Each exit that came sooner than Healthy after it was ready counts as
 // a crash: the first restart waits First, and the n-th crash after it Min·Factor^(n−1), at most Max, ± the share Jitter.
 type Policy struct {
 	First   time.Duration // default 20 ms
@@ -47,7 +47,8 @@ func (e Exit) String() string {
 
 // History is what the policy remembers of a program.
 type History struct {
-	Started time.Time // of the run that ended; zero when it could not be started
+	Ready   time.Time // when the run that ended became ready; zero when it did not
+	Until   time.Time // the last time at which that run was known to work
 	Crashes int       // in a row
 }
 
@@ -58,11 +59,11 @@ type Decision struct {
 	Looping bool
 }
 
-// Next decides when to start a program again that ended at now. dice in [0, 1) places the wait within its jitter.
-func Next(p Policy, h History, now time.Time, e Exit, dice float64) Decision {
+// Next decides when to start a program again after an exit. dice in [0, 1) places the wait within its jitter.
+func Next(p Policy, h History, dice float64) Decision {
 	p = p.withDefaults()
 	crashes := h.Crashes + 1
-	if !h.Started.IsZero() && e.Err == "" && now.Sub(h.Started) >= p.Healthy {
+	if !h.Ready.IsZero() && h.Until.Sub(h.Ready) >= p.Healthy {
 		crashes = 1
 	}
 	d := Decision{Crashes: crashes, Looping: crashes >= p.Looping, Wait: p.First}

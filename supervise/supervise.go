@@ -359,6 +359,7 @@ func (s *Supervisor) Status() []ProgramStatus {
 func (s *Supervisor) statusOf(i *instance) ProgramStatus {
 	st := i.status
 	st.Exits = slices.Clone(i.exits)
+	st.Looping = st.Looping && (st.State != Running || time.Since(i.ready) < i.spec.Policy.Healthy)
 	if i.pulse != (Pulse{}) {
 		p := i.pulse
 		st.Alive = &p

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -85,13 +84,8 @@ func play(role string) {
 			fmt.Fprintln(w, i)
 		}
 		w.Flush()
-	case "supervisor": // runs a program, to be killed itself
-		s := supervise.New(supervise.Options{
-			Programs: []supervise.Program{program("inner", "sleep")},
-			Log:      slog.New(slog.DiscardHandler),
-			Output:   func(l supervise.Line) { fmt.Println(l.Text) },
-		})
-		s.Run(context.Background())
+	default:
+		playMore(role, arg)
 	}
 }
 
@@ -278,31 +272,58 @@ func children(t *testing.T) (all []string) {
 	return all
 }
 
+// TestCrashesLeakNothing lets programs crash a thousand times.
 func TestCrashesLeakNothing(t *testing.T) {
 	crashes := 1000
 	if testing.Short() {
 		crashes = 100
 	}
-	p := supervise.Program{Name: "p", Command: []string{"/bin/sh", "-c", "exit 7"}} // starts sooner than this binary
-	p.Policy = supervise.Policy{First: time.Microsecond, Min: time.Microsecond, Max: time.Microsecond}
-	w := run(t, supervise.Options{Programs: []supervise.Program{p}})
-	w.event(supervise.Exited)
-	files, threads := count(t, "/proc/self/fd"), count(t, "/proc/self/task")
+	var programs []supervise.Program
+	for i := range 4 {
+		p := supervise.Program{Name: fmt.Sprintf("p%d", i), Command: []string{"/bin/sh", "-c", "exit 7"}} // starts sooner than this binary
+		p.Policy = supervise.Policy{First: time.Microsecond, Min: time.Microsecond, Max: time.Microsecond}
+		programs = append(programs, p)
+	}
+	w := run(t, supervise.Options{Programs: programs, Dir: t.TempDir()})
+	for range 20 {
+		w.event(supervise.Exited)
+	}
+	files, threads, memory := count(t, "/proc/self/fd"), count(t, "/proc/self/task"), heap()
+	start := time.Now()
 	for range crashes {
 		if e := w.event(supervise.Exited); e.Exit.Code != 7 {
 			t.Fatalf("%+v", e)
 		}
 	}
-	if s := w.Status()[0]; !s.Looping {
-		t.Errorf("the crash loop does not show: %+v", s)
+	t.Logf("%d crashes in %v", crashes, time.Since(start))
+	for _, s := range w.Status() {
+		if !s.Looping || len(s.Exits) != 16 {
+			t.Errorf("the crash loop does not show: %+v", s)
+		}
+	}
+	if n := runtime.NumGoroutine(); n > 60 {
+		t.Errorf("%d goroutines", n)
 	}
 	w.stop()
 	if n := count(t, "/proc/self/fd"); n > files {
 		t.Errorf("%d open files became %d", files, n)
 	}
-	if n := count(t, "/proc/self/task"); n > threads+5 {
+	if n := count(t, "/proc/self/task"); n > threads+8 {
 		t.Errorf("%d threads became %d", threads, n)
 	}
+	if more := heap() - memory; more > 2<<20 {
+		t.Errorf("%d bytes more memory", more)
+	}
+	if left := children(t); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func count(t *testing.T, dir string) int {
@@ -353,48 +374,6 @@ func TestFloodIsBounded(t *testing.T) {
 	if tail := w.Tail("p"); len(tail) != 64 {
 		t.Errorf("a tail of %d", len(tail))
 	}
-}
-
-// TestDiesWithSupervisor kills a supervisor without warning.
-func TestDiesWithSupervisor(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("the kernel does this on Linux only")
-	}
-	exe, _ := os.Executable()
-	c := exec.Command(exe)
-	c.Env = append(os.Environ(), "CHILD=supervisor")
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(line, "up ")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Process.Kill()
-	io.Copy(io.Discard, out) // ends when the last holder of the pipe does
-	c.Wait()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for start := time.Now(); !zombie(pid); <-ticker.C {
-		if time.Since(start) > 10*time.Second {
-			t.Fatalf("program %d outlived its supervisor", pid)
-		}
-	}
-	syscall.Wait4(pid, nil, 0, nil) // it is this process's if a test before made that a subreaper
-}
-
-// zombie reports whether a process is dead, though its parent may not have looked yet.
-func zombie(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err != nil || strings.Contains(string(b), ") Z ")
 }
 
 func TestOtherChildrenAreLeftAlone(t *testing.T) {

@@ -12,20 +12,18 @@
 // The starter is the program's process before exec: it joins the control group, sets limits and changes the user, so that the
 // program never runs without them.
 //
-// Both are this very executable, and live in this package's init function, which runs before most others of a large program: a
+// Both are this very executable, and live in this package's init function. Go initialises packages as soon as what they import is, in the
+// order of their names; this one imports little, so that it comes before most others of a large program: a
 // shepherd costs about 0.7 MB of memory of its own, and milliseconds. Linking this package is enough; whoever starts a process
 // with such a name (argv[0]) gets a shepherd.
 package shepherd
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -73,12 +71,12 @@ const WatchInterval = 2 * time.Second
 // Encode writes a spec as it goes through descriptor 3: entries key=value, each ended by a NUL, and a NUL. Texts with a NUL
 // in them are an error.
 func (s *Spec) Encode() ([]byte, error) {
-	var b bytes.Buffer
+	var b []byte
 	bad := false
 	put := func(key string, values ...string) {
 		for _, v := range values {
-			bad = bad || strings.IndexByte(v, 0) >= 0
-			b.WriteString(key + "=" + v + "\x00")
+			bad = bad || index(v, 0) >= 0
+			b = append(b, key+"="+v+"\x00"...)
 		}
 	}
 	number := func(key string, n int64) { put(key, strconv.FormatInt(n, 10)) }
@@ -99,23 +97,25 @@ func (s *Spec) Encode() ([]byte, error) {
 	put("cgroup", s.Group)
 	number("signal", int64(s.Signal))
 	number("grace", int64(s.Grace))
-	b.WriteByte(0)
-	if bad || b.Len() > MaxSpec {
-		return nil, fmt.Errorf("program %q: its description has a NUL byte or is larger than %d bytes", s.Name, MaxSpec)
+	b = append(b, 0)
+	if bad || len(b) > MaxSpec {
+		return nil, errors.New("program " + strconv.Quote(s.Name) + ": its description has a NUL byte or is larger than 1 MiB")
 	}
-	return b.Bytes(), nil
+	return b, nil
 }
 
 // decode parses what Encode wrote.
 func decode(text []byte) (*Spec, error) {
 	s := &Spec{}
-	for entry := range strings.SplitSeq(string(text), "\x00") {
-		key, value, ok := strings.Cut(entry, "=")
+	for rest, more := string(text), true; more; {
+		var entry string
+		entry, rest, more = cut(rest, 0)
+		key, value, ok := cut(entry, '=')
 		if !ok && entry != "" {
-			return nil, fmt.Errorf("entry %q", key)
+			return nil, errors.New("entry " + strconv.Quote(key))
 		}
 		if err := s.set(key, value); err != nil {
-			return nil, fmt.Errorf("entry %q: %w", key, err)
+			return nil, doing("entry "+strconv.Quote(key), err)
 		}
 	}
 	if len(s.Command) == 0 {
@@ -178,20 +178,18 @@ func init() {
 	if len(os.Args) == 0 {
 		return
 	}
-	if strings.HasPrefix(os.Args[0], starterName) {
-		fmt.Fprint(os.NewFile(reportsFD, "reports"), start())
+	if _, ok := cutPrefix(os.Args[0], starterName); ok {
+		os.NewFile(reportsFD, "reports").WriteString(start().Error())
 		os.Exit(127)
 	}
-	if strings.HasPrefix(os.Args[0], Name) {
+	if _, ok := cutPrefix(os.Args[0], Name); ok {
 		if err := run(); err != nil {
-			fmt.Fprintf(os.NewFile(reportsFD, "reports"), "failed %s\n", oneLine(err))
+			os.NewFile(reportsFD, "reports").WriteString("failed " + oneLine(err) + "\n")
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 }
-
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", " ") }
 
 // shepherd is the process' state. One goroutine has it.
 type shepherd struct {
@@ -229,17 +227,23 @@ func run() error {
 		return err
 	}
 	if s.spec, err = decode(raw); err != nil {
-		return fmt.Errorf("read what to start: %w", err)
+		return doing("read what to start", err)
 	}
 	if err := s.start(raw); err != nil {
 		return err
 	}
-	s.say("started %d", s.pid)
+	s.say("started", strconv.Itoa(s.pid))
 	s.attend(signals, listen(commands, rest, stopping{s.spec.Signal, s.spec.Grace}))
 	return nil
 }
 
-func (s *shepherd) say(format string, args ...any) { fmt.Fprintf(s.reports, format+"\n", args...) }
+func (s *shepherd) say(words ...string) {
+	line := ""
+	for _, w := range words {
+		line += w + " "
+	}
+	s.reports.WriteString(line[:len(line)-1] + "\n")
+}
 
 // readSpec reads up to the two NULs that end a spec.
 func readSpec(r io.Reader) (spec, rest []byte, err error) {
@@ -248,41 +252,48 @@ func readSpec(r io.Reader) (spec, rest []byte, err error) {
 	for {
 		n, err := r.Read(buf)
 		all = append(all, buf[:n]...)
-		if spec, rest, found := bytes.Cut(all, []byte{0, 0}); found {
-			return spec, rest, nil
+		for i := max(len(all)-n-1, 0); i+1 < len(all); i++ {
+			if all[i] == 0 && all[i+1] == 0 {
+				return all[:i], all[i+2:], nil
+			}
 		}
 		if err != nil || len(all) > MaxSpec {
-			return nil, nil, fmt.Errorf("read what to start: %w", errors.Join(err, io.ErrUnexpectedEOF))
+			return nil, nil, doing("read what to start", errors.Join(err, io.ErrUnexpectedEOF))
 		}
 	}
 }
 
 // listen reads commands, lines such as "stop 15 5000" (signal, milliseconds). Their end is one, too.
-func listen(r io.Reader, rest []byte, dead stopping) <-chan stopping {
+func listen(r io.Reader, first []byte, dead stopping) <-chan stopping {
 	commands := make(chan stopping)
 	go func() { // lives as long as the process
 		buf := make([]byte, 256)
-		for {
-			for {
-				line, more, found := bytes.Cut(rest, []byte{'\n'})
-				if !found {
-					break
+		for rest := string(first); ; {
+			line, more, found := cut(rest, '\n')
+			if found {
+				if c, ok := parseStop(line); ok {
+					commands <- c
 				}
 				rest = more
-				var sig, ms int
-				if n, _ := fmt.Sscanf(string(line), "stop %d %d", &sig, &ms); n == 2 {
-					commands <- stopping{syscall.Signal(sig), time.Duration(ms) * time.Millisecond}
-				}
+				continue
 			}
 			n, err := r.Read(buf)
 			if err != nil || len(rest) > len(buf) {
 				commands <- dead
 				return
 			}
-			rest = append(rest, buf[:n]...)
+			rest += string(buf[:n])
 		}
 	}()
 	return commands
+}
+
+func parseStop(line string) (c stopping, ok bool) {
+	rest, ok := cutPrefix(line, "stop ")
+	sig, ms, found := cut(rest, ' ')
+	n, err := strconv.Atoi(sig)
+	m, merr := strconv.Atoi(ms)
+	return stopping{syscall.Signal(n), time.Duration(m) * time.Millisecond}, ok && found && err == nil && merr == nil
 }
 
 // Of the time that a tree may take to end.
@@ -356,7 +367,7 @@ func (s *shepherd) reap() {
 		}
 		if pid == s.pid {
 			s.ended = true
-			s.say("exited %d %t", status, s.over)
+			s.say("exited", strconv.Itoa(int(status)), strconv.FormatBool(s.over))
 			if s.stop {
 				terminate(s.pid)
 			}
@@ -368,13 +379,14 @@ func (s *shepherd) reap() {
 func (s *shepherd) finish() bool {
 	left := 0
 	if late := time.Since(s.kill); late >= 0 {
-		if left = kill(s.pid, s.spec.Group); left > 0 && late < killPatience {
+		left = kill(s.pid, s.spec.Group)
+		s.reap()
+		if (left > 0 || !s.ended) && late < killPatience {
 			return false
 		}
-		s.reap()
 	} else if left = living(s.pid); left > 0 || !s.ended {
 		return false
 	}
-	s.say("gone %d", left)
+	s.say("gone", strconv.Itoa(left))
 	return true
 }

@@ -2,12 +2,9 @@ package shepherd
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -16,7 +13,7 @@ import (
 func (s *shepherd) start(raw []byte) error {
 	exe, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this executable: %w", err)
+		return doing("find this executable", err)
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -25,11 +22,11 @@ func (s *shepherd) start(raw []byte) error {
 	defer null.Close()
 	specR, specW, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("make pipe: %w", err)
+		return doing("make pipe", err)
 	}
 	whyR, whyW, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("make pipe: %w", err)
+		return doing("make pipe", err)
 	}
 	p, err := os.StartProcess(self(exe), []string{starterName + s.spec.Name}, &os.ProcAttr{
 		Files: []*os.File{null, os.Stdout, os.Stderr, specR, whyW},
@@ -40,7 +37,7 @@ func (s *shepherd) start(raw []byte) error {
 	specR.Close()
 	whyW.Close()
 	if err != nil {
-		return fmt.Errorf("start the starter: %w", err)
+		return doing("start the starter", err)
 	}
 	s.pid = p.Pid
 	specW.Write(raw) // a starter that cannot read tells so
@@ -49,7 +46,7 @@ func (s *shepherd) start(raw []byte) error {
 	whyR.Close()
 	if len(why) > 0 {
 		p.Wait()
-		return fmt.Errorf("%s", why)
+		return errors.New(string(why))
 	}
 	p.Release() // reap waits for it
 	return forget(os.Stdout, os.Stderr)
@@ -64,7 +61,7 @@ func forget(files ...*os.File) error {
 	defer null.Close()
 	for _, f := range files {
 		if err := dup(int(null.Fd()), int(f.Fd())); err != nil {
-			return fmt.Errorf("let the output go: %w", err)
+			return doing("let the output go", err)
 		}
 	}
 	return nil
@@ -80,13 +77,13 @@ func start() error {
 	}
 	s, err := decode(raw)
 	if err != nil {
-		return fmt.Errorf("read what to start: %w", err)
+		return doing("read what to start", err)
 	}
 	if err := confine(s); err != nil {
 		return err
 	}
 	if err := os.Chdir(s.Dir); err != nil {
-		return fmt.Errorf("enter the working directory: %w", err)
+		return doing("enter the working directory", err)
 	}
 	path, err := lookPath(s.Command[0], s.Env)
 	if err != nil {
@@ -115,8 +112,8 @@ func execute(path string, s *Spec) (err error) {
 // confine puts this process where the program may be and no more.
 func confine(s *Spec) error {
 	if s.Group != "" {
-		if err := os.WriteFile(filepath.Join(s.Group, "cgroup.procs"), []byte("0"), 0); err != nil {
-			return fmt.Errorf("join the control group: %w", err)
+		if err := os.WriteFile(s.Group+"/cgroup.procs", []byte("0"), 0); err != nil {
+			return doing("join the control group", err)
 		}
 	}
 	if err := setLimits(s); err != nil {
@@ -133,13 +130,13 @@ func confine(s *Spec) error {
 // setUser is for ever.
 func setUser(u *User) error {
 	if err := syscall.Setgroups(u.Groups); err != nil {
-		return fmt.Errorf("set groups: %w", err)
+		return doing("set groups", err)
 	}
 	if err := syscall.Setgid(u.GID); err != nil {
-		return fmt.Errorf("become group %d: %w", u.GID, err)
+		return doing("become group "+strconv.Itoa(u.GID), err)
 	}
 	if err := syscall.Setuid(u.UID); err != nil {
-		return fmt.Errorf("become user %d: %w", u.UID, err)
+		return doing("become user "+strconv.Itoa(u.UID), err)
 	}
 	return nil
 }
@@ -148,33 +145,38 @@ func setUser(u *User) error {
 func limit(what int, name string, n uint64) error {
 	var now syscall.Rlimit
 	if err := syscall.Getrlimit(what, &now); err != nil {
-		return fmt.Errorf("read the limit of %s: %w", name, err)
+		return doing("read the limit of "+name, err)
 	}
 	if n > uint64(now.Max) && os.Geteuid() != 0 {
-		return fmt.Errorf("set the limit of %s to %d: this process itself may have no more than %d", name, n, now.Max)
+		return errors.New("set the limit of " + name + ": this process itself may have no more than " + strconv.FormatUint(uint64(now.Max), 10))
 	}
 	if err := syscall.Setrlimit(what, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
-		return fmt.Errorf("set the limit of %s to %d: %w", name, n, err)
+		return doing("set the limit of "+name, err)
 	}
 	return nil
 }
 
 // lookPath finds a command as a shell would with the program's own PATH.
 func lookPath(name string, env []string) (string, error) {
-	if strings.Contains(name, "/") {
+	if index(name, '/') >= 0 {
 		return name, nil
 	}
 	path := "/usr/local/bin:/usr/bin:/bin"
 	for _, e := range env {
-		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+		if v, ok := cutPrefix(e, "PATH="); ok {
 			path = v
 		}
 	}
-	for dir := range strings.SplitSeq(path, ":") {
-		candidate := filepath.Join(dir, name)
-		if info, err := os.Stat(candidate); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && filepath.IsAbs(candidate) {
+	for more := true; more; {
+		var dir string
+		dir, path, more = cut(path, ':')
+		if dir == "" || dir[0] != '/' { // of the working directory: no
+			continue
+		}
+		candidate := dir + "/" + name
+		if info, err := os.Stat(candidate); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return candidate, nil
 		}
 	}
-	return "", fmt.Errorf("start %s: not found in PATH", strconv.Quote(name))
+	return "", errors.New("start " + strconv.Quote(name) + ": not found in PATH")
 }

@@ -1,24 +1,23 @@
 package shepherd
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // self is the running executable, also after its file was replaced.
 func self(string) string { return "/proc/self/exe" }
 
-func dup(from, to int) error { return unix.Dup3(from, to, 0) }
+func dup(from, to int) error { return syscall.Dup3(from, to, 0) }
+
+// prSetChildSubreaper is PR_SET_CHILD_SUBREAPER, which package syscall lacks.
+const prSetChildSubreaper = 36
 
 // adopt lets what loses its parent below come to this process.
-func adopt() { unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+func adopt() { syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0) }
 
 // starterAttributes: a session of its own, so that all of it can be signalled and no terminal does. The kernel kills it with the
 // thread that starts it: init functions run on the main one.
@@ -29,8 +28,8 @@ func starterAttributes() *syscall.SysProcAttr {
 // dieWithParent asks again for what changing the user undoes.
 func dieWithParent() error {
 	parent := os.Getppid()
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0); err != nil {
-		return fmt.Errorf("bind the program's life to its shepherd: %w", err)
+	if _, _, err := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0); err != 0 {
+		return doing("bind the program's life to its shepherd", err)
 	}
 	if os.Getppid() != parent {
 		return errors.New("the shepherd is gone")
@@ -52,9 +51,17 @@ func setLimits(s *Spec) error {
 		}
 	}
 	if s.Processes > 0 {
-		return limit(unix.RLIMIT_NPROC, "processes", s.Processes)
+		return limit(limitOfProcesses(), "processes", s.Processes)
 	}
 	return nil
+}
+
+// limitOfProcesses is RLIMIT_NPROC, which package syscall lacks.
+func limitOfProcesses() int {
+	if _, mips := cutPrefix(runtime.GOARCH, "mips"); mips {
+		return 8
+	}
+	return 6
 }
 
 // process is one line of the process table.
@@ -75,19 +82,23 @@ func table() (all []process) {
 			continue
 		}
 		b, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		i := bytes.LastIndexByte(b, ')') // the name before may hold anything
+		i := len(b) - 1
+		for i >= 0 && b[i] != ')' { // the name before may hold anything
+			i--
+		}
 		if err != nil || i < 0 {
 			continue
 		}
-		fields := bytes.Fields(b[i+1:])
-		if len(fields) < 2 {
+		f := fields(string(b[i+1:]))
+		if len(f) < 18 {
 			continue
 		}
-		parent, err := strconv.Atoi(string(fields[1]))
+		parent, err := strconv.Atoi(f[1])
 		if err != nil {
 			continue
 		}
-		all = append(all, process{pid, parent, fields[0][0] == 'Z' || fields[0][0] == 'X'})
+		one := f[17] == "0" || f[17] == "1" // threads: the first may have ended before the others
+		all = append(all, process{pid, parent, (f[0] == "Z" || f[0] == "X") && one})
 	}
 	return all
 }
@@ -133,7 +144,7 @@ const freezeRounds = 20
 // kill kills everything and returns how much there was.
 func kill(_ int, group string) int {
 	if group != "" {
-		os.WriteFile(filepath.Join(group, "cgroup.kill"), []byte("1"), 0)
+		os.WriteFile(group+"/cgroup.kill", []byte("1"), 0)
 	}
 	for n, before := 0, -1; n < freezeRounds; n++ {
 		found := broadcast(syscall.SIGSTOP)
@@ -149,11 +160,11 @@ func kill(_ int, group string) int {
 func resident() (sum uint64) {
 	for _, pid := range below(table(), os.Getpid()) {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-		fields := bytes.Fields(b)
-		if err != nil || len(fields) < 2 {
+		f := fields(string(b))
+		if err != nil || len(f) < 2 {
 			continue
 		}
-		pages, _ := strconv.ParseUint(string(fields[1]), 10, 64)
+		pages, _ := strconv.ParseUint(f[1], 10, 64)
 		sum += pages * uint64(os.Getpagesize())
 	}
 	return sum
