@@ -104,6 +104,13 @@ func (w *world) begin() {
 	close(w.begun)
 }
 
+// set changes how programs behave.
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
 func (w *world) happened() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -188,9 +195,7 @@ func TestNotReadyInTime(t *testing.T) {
 		if !s.Looping || !strings.Contains(s.LastExit.Reason, "not ready within 30s: port 1: no answer") {
 			t.Errorf("%+v", s)
 		}
-		w.mu.Lock()
-		w.deaf["a"] = false
-		w.mu.Unlock()
+		w.set(func() { w.deaf["a"] = false })
 		time.Sleep(2 * time.Minute)
 		if w.count("start b") != 1 {
 			t.Error("b was not started once a was ready")
@@ -206,9 +211,7 @@ func TestNotAlive(t *testing.T) {
 		w := newWorld(a)
 		w.begin()
 		set := func(deaf bool, d time.Duration) {
-			w.mu.Lock()
-			w.deaf["a"] = deaf
-			w.mu.Unlock()
+			w.set(func() { w.deaf["a"] = deaf })
 			time.Sleep(d)
 		}
 		set(false, 95*time.Second)
@@ -251,9 +254,7 @@ func TestCrashLoopNeverSpins(t *testing.T) {
 		if s := w.Status()[1]; s.LastExit.Err != "no such file" || s.Restarts != 0 {
 			t.Errorf("%+v", s)
 		}
-		w.mu.Lock()
-		w.lives["a"], w.broken["b"] = 0, false
-		w.mu.Unlock()
+		w.set(func() { w.lives["a"], w.broken["b"] = 0, false })
 		time.Sleep(5 * time.Minute)
 		if s := w.Status()[0]; s.Looping || s.State != Running {
 			t.Errorf("while it is healthy: %+v", s)
@@ -383,23 +384,22 @@ func TestTry(t *testing.T) {
 				w.begin()
 				time.Sleep(time.Second)
 				o := TryOptions{Beside: beside, Within: 20 * time.Second}
-				w.deaf["a2"] = true // the old one answers, beside it
+				w.set(func() { w.deaf["a2"] = true }) // the old one answers, beside it
 				if !beside {
 					var failed *TrialError
 					if err := w.Try(t.Context(), next("2"), o); !errors.As(err, &failed) || !strings.Contains(failed.Reason, "not ready within 20s") {
 						t.Errorf("one that is not ready: %v", err)
 					}
 				}
-				w.lives["a3"], w.late["a"] = time.Second, 2*time.Second
-				w.deaf["a1"] = true
+				w.set(func() { w.lives["a3"], w.late["a"], w.deaf["a1"] = time.Second, 2*time.Second, true })
 				if err := w.Try(t.Context(), next("3"), o); err == nil || !strings.Contains(err.Error(), "status 1") {
 					t.Errorf("one that ends: %v", err)
 				}
-				w.broken["a4"] = true
+				w.set(func() { w.broken["a4"] = true })
 				if err := w.Try(t.Context(), next("4"), o); err == nil || !strings.Contains(err.Error(), "no such file") {
 					t.Errorf("one that is not there: %v", err)
 				}
-				w.deaf["a1"] = false
+				w.set(func() { w.deaf["a1"] = false })
 				time.Sleep(10 * time.Second)
 				if got := w.runs()["a"]; !strings.HasPrefix(got, "1#") || strings.Count(got, "#") != 1 {
 					t.Errorf("afterwards %s runs", got)
