@@ -48,6 +48,10 @@ var rooms = [][]string{
 	{"web/earth/make"},
 	{"web/earth"},
 	{"spelling"},
+	{"control"},
+	{"systemd"},
+	{"audit"},
+	{"clock"},
 	{"index/postgres/pgtest"},
 	{"index/pack"},
 }
