@@ -90,7 +90,7 @@ func (j *Judge) current(number uint32) error {
 	if number < j.final {
 		return fmt.Errorf("%w: best block %d, %d was final", errBehind, number, j.final)
 	}
-	if now := time.Now(); j.pace.note(now, number) && j.clocked {
+	if now := j.o.Now(); j.pace.note(now, number) && j.clocked {
 		return fmt.Errorf("%w: best block %d for %v", errStill, number, now.Sub(j.pace.grown.at).Round(time.Second))
 	}
 	return nil

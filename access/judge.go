@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"iod/document"
@@ -35,6 +36,10 @@ type JudgeOptions struct {
 	Streams func(name string) bool // which streams there are; nil: all that have a valid name
 	Lease   time.Duration          // 0: DefaultLease
 	Log     *slog.Logger           // nil: silent
+	// Now is a clock that goes on evenly, whatever happens to the machine's, which leases are measured by; nil: time.Now.
+	Now func() time.Time
+	// OnEvent is told what the judge decides. It must neither block nor call the judge. nil: nobody is.
+	OnEvent func(Event)
 
 	MaxPending           int // requests that wait for a grant, in total; 0: 1024
 	MaxPendingPerAccount int // 0: 8
@@ -57,7 +62,10 @@ type Judge struct {
 
 	ready chan struct{} // closed when Run has begun
 	done  chan struct{} // closed when Run has ended
-	kick  chan struct{} // the first pass is out, or the first yes remembered
+	kick  chan struct{} // the first pass is out, the first yes remembered, or the lease another
+
+	lease  atomic.Int64 // a time.Duration
+	wanted atomic.Int64 // another one, which SetLease asked for
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil before
@@ -86,9 +94,39 @@ func NewJudge(o JudgeOptions) *Judge {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Judge{o: o, log: o.Log, ready: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1),
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	j := &Judge{o: o, log: o.Log, ready: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1),
 		parties: map[key.AccountID]*party{}, flights: map[uint32]*flight{}, pace: pace{window: o.Lease / 3},
 		memory: memory{limit: o.MaxAccounts, of: map[key.AccountID]map[rbac.ID]yes{}}}
+	j.lease.Store(int64(o.Lease))
+	j.wanted.Store(int64(o.Lease))
+	return j
+}
+
+// leaseTime is how long answers last.
+func (j *Judge) leaseTime() time.Duration { return time.Duration(j.lease.Load()) }
+
+// SetLease changes how long answers last, those given already included. Before a shorter one counts the chain is asked once, so that
+// it ends nothing that the chain still bears out.
+func (j *Judge) SetLease(d time.Duration) {
+	j.wanted.Store(int64(cmp.Or(d, DefaultLease)))
+	signal(j.kick)
+}
+
+// adopt makes the wanted lease the one that counts.
+func (j *Judge) adopt() {
+	d := j.wanted.Load()
+	if j.lease.Swap(d) == d {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.pace.window = time.Duration(d) / 3
+	for _, p := range j.parties {
+		signal(p.wake)
+	}
 }
 
 // Run keeps the judge's promises until ctx ends; then all passes end, and it returns nil. It can run once.
@@ -112,6 +150,9 @@ func (j *Judge) Run(ctx context.Context) error {
 	return nil
 }
 
+// longNap is the longest sleep while leases run: timers stand still while the machine does, leases do not.
+const longNap = 15 * time.Second
+
 // keepLeases probes the chain while passes are out, ends those whose lease has run out and forgets yeses when theirs has.
 func (j *Judge) keepLeases(ctx context.Context) {
 	var probe chan bool // of the probe under way
@@ -123,9 +164,19 @@ func (j *Judge) keepLeases(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var next time.Time // of the next probe
+	was := false       // passes were out
 	for {
-		now := time.Now()
+		now := j.o.Now()
 		wait, out, held := j.expire(now)
+		if out && !was {
+			next = now.Add(j.leaseTime() / 3)
+		}
+		was = out
+		if !out || j.wanted.Load() > j.lease.Load() {
+			j.adopt()
+		} else if j.wanted.Load() < j.lease.Load() {
+			next = now
+		}
 		if out && probe == nil && !now.Before(next) {
 			c := make(chan bool, 1)
 			go func() { c <- j.probe(ctx) }()
@@ -136,7 +187,7 @@ func (j *Judge) keepLeases(ctx context.Context) {
 		}
 		var tick <-chan time.Time
 		if held {
-			timer.Reset(wait)
+			timer.Reset(min(wait, longNap))
 			tick = timer.C
 		}
 		select {
@@ -144,22 +195,20 @@ func (j *Judge) keepLeases(ctx context.Context) {
 			return
 		case <-tick:
 		case <-j.kick:
-			if !out {
-				next = time.Now().Add(j.o.Lease / 3)
-			}
 		case answered := <-probe:
-			probe, next = nil, time.Now().Add(j.o.Lease/3)
+			j.adopt()
+			probe, next = nil, j.o.Now().Add(j.leaseTime()/3)
 			if !answered {
-				next = time.Now().Add(j.o.Lease / 30)
+				next = j.o.Now().Add(j.leaseTime() / 30)
 			}
 		}
 	}
 }
 
 func (j *Judge) probe(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, j.o.Lease/6)
+	ctx, cancel := context.WithTimeout(ctx, j.leaseTime()/6)
 	defer cancel()
-	sent := time.Now()
+	sent := j.o.Now()
 	best, err := j.o.Chain.Best(ctx)
 	if err == nil {
 		err = j.current(best.Number())
@@ -178,7 +227,7 @@ func (j *Judge) probe(ctx context.Context) bool {
 
 // knows notes what the runtime's metadata tells the judge.
 func (j *Judge) knows(m *metadata.Metadata) {
-	c := clocked(m)
+	c := Clocked(m)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.clocked = c
@@ -189,13 +238,14 @@ func (j *Judge) knows(m *metadata.Metadata) {
 func (j *Judge) expire(now time.Time) (wait time.Duration, out, held bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	wait = j.o.Lease
-	if oldest := j.memory.expire(now.Add(-j.o.Lease)); !oldest.IsZero() {
-		wait, held = min(wait, oldest.Add(j.o.Lease).Sub(now)), true
+	lease := j.leaseTime()
+	wait = lease
+	if oldest := j.memory.expire(now.Add(-lease)); !oldest.IsZero() {
+		wait, held = min(wait, oldest.Add(lease).Sub(now)), true
 	}
 	for _, p := range j.parties {
 		p.end(func(pass *Pass) error {
-			left := pass.known().Add(j.o.Lease).Sub(now)
+			left := pass.known().Add(lease).Sub(now)
 			if left <= 0 {
 				return ErrLease
 			}
@@ -209,6 +259,11 @@ func (j *Judge) expire(now time.Time) (wait time.Duration, out, held bool) {
 // Admit returns a Pass as soon as the account may use the stream. While it may not, Admit blocks, since a grant may come,
 // until ctx ends; then it returns ctx's error. Requests beyond the limits are refused with ErrBusy.
 func (j *Judge) Admit(ctx context.Context, account key.AccountID, stream string) (*Pass, error) {
+	return j.admit(ctx, account, stream, j.tell)
+}
+
+// admit is Admit; refused is told, once and with j.mu held, that the answer is no as things stand.
+func (j *Judge) admit(ctx context.Context, account key.AccountID, stream string, refused func(Event)) (*Pass, error) {
 	if !document.ValidStreamName(stream) || !j.o.Streams(stream) {
 		return nil, fmt.Errorf("admit %s: %w", account, ErrNoStream)
 	}
@@ -217,7 +272,7 @@ func (j *Judge) Admit(ctx context.Context, account key.AccountID, stream string)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	w := &waiter{stream: stream, permission: EntityID(j.o.Owner, j.o.Device, stream, rbac.Permission), got: make(chan *Pass, 1)}
+	w := &waiter{stream: stream, permission: EntityID(j.o.Owner, j.o.Device, stream, rbac.Permission), got: make(chan *Pass, 1), refused: refused}
 	p, err := j.join(account, w)
 	if err != nil {
 		return nil, fmt.Errorf("admit %s to %s: %w", account, stream, err)
@@ -274,6 +329,8 @@ type waiter struct {
 	stream     string
 	permission rbac.ID
 	got        chan *Pass
+	refused    func(Event)
+	told       bool // that it was refused
 }
 
 // Pass is a granted request. Release it when its session is over.

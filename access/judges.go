@@ -43,9 +43,10 @@ func (js Judges) Admit(ctx context.Context, account key.AccountID, stream string
 		err  error
 	}
 	answers := make(chan answer, len(js))
+	refused := unanimous(len(js), js[0].tell)
 	for _, j := range js {
 		go func() { // ends with ctx at the latest, and is waited for below
-			p, err := j.Admit(ctx, account, stream)
+			p, err := j.admit(ctx, account, stream, refused)
 			answers <- answer{p, err}
 		}()
 	}

@@ -45,8 +45,8 @@ func (p *pace) note(now time.Time, number uint32) (standing bool) {
 	return p.brisk && now.Sub(p.grown.at) >= p.window
 }
 
-// clocked reports whether a runtime makes blocks by the clock.
-func clocked(m *metadata.Metadata) bool {
+// Clocked reports whether a runtime makes blocks by the clock.
+func Clocked(m *metadata.Metadata) bool {
 	for _, name := range []string{"Aura", "Babe"} {
 		if _, err := m.Pallet(name); err == nil {
 			return true

@@ -35,7 +35,7 @@ func TestPace(t *testing.T) {
 }
 
 func TestClocked(t *testing.T) {
-	if !clocked(meta(t)) {
+	if !Clocked(meta(t)) {
 		t.Error("peaq's runtime makes blocks by the clock")
 	}
 }

@@ -17,7 +17,7 @@ import (
 const (
 	readTimeout = 15 * time.Second       // of one round of reads
 	firstPause  = 250 * time.Millisecond // after a failure of the chain; doubles
-	longPause   = 15 * time.Second
+	longPause   = 4 * time.Second        // how often a link is used while it is down is up to the client
 )
 
 var (
@@ -47,10 +47,11 @@ type party struct {
 	lost     bool      // the chain did not answer when it was asked last
 
 	// Of run alone.
-	best State // of the watched entries, as of the best block at
-	meta *metadata.Metadata
-	keys map[string]fact // the watched entries
-	last time.Time       // when all was read last
+	best   State // of the watched entries, as of the best block
+	meta   *metadata.Metadata
+	keys   map[string]fact // the watched entries
+	last   time.Time       // when all was read last
+	number uint32          // of the block at which it was
 }
 
 // believed is when the account's state was last known to be as it is here. The caller holds j.mu.
@@ -72,6 +73,7 @@ func (p *party) end(why func(*Pass) error) {
 		p.j.passes--
 		pass.err = fmt.Errorf("access of %s to %s: %w", pass.Account, pass.Stream, err)
 		close(pass.done)
+		p.j.tell(Event{Kind: Withdrawn, Account: pass.Account, Stream: pass.Stream, Reason: err.Error()})
 		p.j.log.Info("access ended", "account", pass.Account.String(), "stream", pass.Stream, "reason", err.Error())
 	}
 }
@@ -94,14 +96,14 @@ func (p *party) run(ctx context.Context) {
 		p.end(func(*Pass) error { return ErrStopped })
 	}()
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
-		began := time.Now()
+		began := p.j.o.Now()
 		err := p.follow(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		p.j.log.Warn("access: cannot follow the chain", "account", p.account.String(), "error", err)
 		p.lose()
-		if time.Since(began) > longPause {
+		if p.j.o.Now().Sub(began) > longPause {
 			pause = firstPause
 		}
 		if !p.sleep(ctx, pause) {
@@ -177,7 +179,7 @@ type verdict struct {
 // follow does the party's work until nobody needs it (nil) or the chain fails.
 func (p *party) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &following{party: p, ctx: ctx, again: time.NewTimer(p.j.o.Lease), stopWatch: func() {}, stopConfirm: func() {}}
+	f := &following{party: p, ctx: ctx, again: time.NewTimer(p.j.leaseTime()), stopWatch: func() {}, stopConfirm: func() {}}
 	defer f.again.Stop()
 	defer f.tasks.Wait()
 	defer cancel()
@@ -213,7 +215,8 @@ func (f *following) step() error {
 		f.rewatch()
 	}
 	f.reconfirm()
-	f.again.Reset(time.Until(f.last.Add(f.j.o.Lease)))
+	f.refuse()
+	f.again.Reset(f.last.Add(f.j.leaseTime()).Sub(f.j.o.Now()))
 	select {
 	case <-f.ctx.Done():
 		return f.ctx.Err()
@@ -310,7 +313,7 @@ func (p *party) watch(ctx context.Context, keys [][]byte, out chan<- notice) {
 func (p *party) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	asked := time.Now()
+	asked := p.j.o.Now()
 	view, err := p.j.o.Chain.Best(ctx)
 	if err != nil {
 		return err
@@ -326,7 +329,7 @@ func (p *party) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.best, p.meta, p.last = state, m, asked
+	p.best, p.meta, p.last, p.number = state, m, asked, view.Number()
 	p.j.knows(m)
 	p.track()
 	p.settle(asked)
@@ -414,7 +417,7 @@ func (p *party) apply(ctx context.Context, c chain.StorageChange) error {
 	}
 	p.setWatching(true)
 	if failed == nil && len(p.track()) == 0 {
-		p.settle(time.Now())
+		p.settle(p.j.o.Now())
 		return nil
 	}
 	if err := p.refresh(ctx); err != nil {
@@ -430,7 +433,7 @@ func (p *party) apply(ctx context.Context, c chain.StorageChange) error {
 func (p *party) stale() bool {
 	p.j.mu.Lock()
 	defer p.j.mu.Unlock()
-	return time.Since(p.believed()) > p.j.o.Lease/3
+	return p.j.o.Now().Sub(p.believed()) > p.j.leaseTime()/3
 }
 
 // hopes returns the permissions that somebody waits for and the best block grants.

@@ -95,7 +95,7 @@ func later(a, b time.Time) time.Time {
 // remember notes the yes of a pass that is given back. The caller holds j.mu.
 func (j *Judge) remember(pass *Pass) {
 	known := pass.known()
-	if time.Since(known) >= j.o.Lease {
+	if j.o.Now().Sub(known) >= j.leaseTime() {
 		return
 	}
 	j.memory.put(pass.Account, pass.permission, yes{pass.Stream, known, pass.Block})
@@ -110,6 +110,9 @@ func (p *party) lose() {
 	defer p.j.mu.Unlock()
 	p.lost = true
 	p.recall()
+	for _, w := range p.waiters {
+		p.refused(w, "no chain endpoint answers", 0)
+	}
 }
 
 // recall hands out passes to those who wait for what the judge has granted to the account before, if the lease of that yes has not
@@ -121,7 +124,7 @@ func (p *party) recall() {
 	}
 	p.waiters = slices.DeleteFunc(p.waiters, func(w *waiter) bool {
 		y, ok := p.granted(w.permission)
-		if !ok || time.Since(y.known) >= p.j.o.Lease {
+		if !ok || p.j.o.Now().Sub(y.known) >= p.j.leaseTime() {
 			return false
 		}
 		p.hand(w, y, "an earlier answer, since the chain gives none")
@@ -151,5 +154,6 @@ func (p *party) hand(w *waiter, y yes, by string) {
 		signal(j.kick)
 	}
 	w.got <- pass
+	j.tell(Event{Kind: Granted, Account: p.account, Stream: w.stream, Block: y.block, Reason: by})
 	j.log.Info("access granted", "account", p.account.String(), "stream", w.stream, "by", by, "block", y.block)
 }
