@@ -28,8 +28,9 @@ type clientLink struct {
 	keep        *keepAlive
 	pingTimeout time.Duration
 
-	sent, heard atomic.Int64 // Unix ns of the last frame
+	sent, heard moment       // of the last frame
 	interval    atomic.Int64 // ns, keep.cur
+	rtt         atomic.Int64 // ns, of the last ping; 0: none was answered yet
 
 	mu      sync.Mutex
 	seq     uint32
@@ -76,9 +77,8 @@ func dialLink(ctx context.Context, addr RelayAddr, who func() (*identity, error)
 		link: l, addr: addr, dial: dial,
 		pongs: make(map[uint32]chan struct{}), tokens: make(map[uint32]chan wire.TokenFor),
 	}
-	now := time.Now().UnixNano()
-	c.sent.Store(now)
-	c.heard.Store(now)
+	c.sent.now()
+	c.heard.now()
 	return c, nil
 }
 
@@ -108,7 +108,7 @@ func (c *clientLink) dialData(ctx context.Context, t wire.Token) (net.Conn, erro
 }
 
 func (c *clientLink) send(f wire.Frame) error {
-	c.sent.Store(time.Now().UnixNano())
+	c.sent.now()
 	return c.link.send(f)
 }
 
@@ -128,7 +128,7 @@ func (c *clientLink) run(ctx context.Context) error {
 }
 
 func (c *clientLink) handle(f wire.Frame) error {
-	c.heard.Store(time.Now().UnixNano())
+	c.heard.now()
 	c.mu.Lock()
 	switch f := f.(type) {
 	case wire.Pong:
@@ -182,13 +182,12 @@ func (c *clientLink) pingWhenIdle() {
 		case <-c.gone:
 			return
 		}
-		sent, heard := c.sent.Load(), c.heard.Load()
-		now := time.Now()
-		if d := c.keep.cur - now.Sub(time.Unix(0, min(sent, heard))); d > 0 {
+		sent, heard := c.sent.ago(), c.heard.ago()
+		if d := c.keep.cur - max(sent, heard); d > 0 {
 			timer.Reset(d)
 			continue
 		}
-		silent := now.Sub(time.Unix(0, max(sent, heard))) >= c.keep.cur
+		silent := min(sent, heard) >= c.keep.cur
 		switch alive := c.ping(); {
 		case !alive && silent:
 			c.keep.lost()
@@ -207,6 +206,7 @@ func (c *clientLink) ping() bool {
 	seq, pong := c.seq, make(chan struct{})
 	c.pongs[seq] = pong
 	c.mu.Unlock()
+	began := time.Now()
 	if err := c.send(wire.Ping{Seq: seq, Idle: c.idle()}); err != nil {
 		return false
 	}
@@ -214,6 +214,7 @@ func (c *clientLink) ping() bool {
 	defer timer.Stop()
 	select {
 	case <-pong:
+		c.rtt.Store(int64(max(time.Since(began), 1)))
 		return true
 	case <-c.gone:
 		return false

@@ -22,11 +22,14 @@ type Device struct {
 	opener *wire.Opener
 	work   sync.WaitGroup // knocks and sessions
 	refuse atomic.Uint64
+	nudged broadcast
 
 	knocks      *guard
 	invitations chan *invitation
 
 	mu       sync.Mutex
+	running  context.Context // of Run; nil before it and after
+	keeping  sync.WaitGroup  // registrations that run
 	relays   []*registration
 	pending  map[sessionKey]*knock
 	accounts map[key.AccountID]int // pending knocks of each
@@ -46,10 +49,8 @@ func NewDevice(o DeviceOptions) (*Device, error) {
 		return nil, errors.New("device: no node key is given")
 	case o.Gate == nil || o.Streams == nil:
 		return nil, errors.New("device: gate and streams are required")
-	case len(o.Relays) == 0:
-		return nil, errors.New("device: no relay is given: a device that listens nowhere is reached over relays only")
-	case len(o.Relays) > 16:
-		return nil, fmt.Errorf("device: %d relays are given, at most 16 are allowed", len(o.Relays))
+	case len(o.Relays) > maxRelays:
+		return nil, fmt.Errorf("device: %d relays are given, at most %d are allowed", len(o.Relays), maxRelays)
 	}
 	ident, err := newIdentity(o.Key)
 	if err != nil {
@@ -68,13 +69,7 @@ func NewDevice(o DeviceOptions) (*Device, error) {
 		o: o, ident: ident, opener: opener, knocks: newGuard(), invitations: make(chan *invitation, knockBurstSource),
 		pending: make(map[sessionKey]*knock), accounts: make(map[key.AccountID]int), sessions: make(map[sessionKey]*session),
 	}
-	for i, a := range o.Relays {
-		if slices.Contains(o.Relays[:i], a) {
-			continue
-		}
-		d.relays = append(d.relays, newRegistration(d, a))
-	}
-	return d, nil
+	return d, d.SetRelays(o.Relays)
 }
 
 func (o *DeviceOptions) setDefaults() {
@@ -89,10 +84,14 @@ func (o *DeviceOptions) setDefaults() {
 	o.MaxPendingPerAccount = cmp.Or(o.MaxPendingPerAccount, 8)
 	o.MaxSessions = cmp.Or(o.MaxSessions, 4096)
 	o.KnockWindow = cmp.Or(o.KnockWindow, 24*time.Hour)
+	if o.Fresh == nil {
+		now, window := o.Now, o.KnockWindow
+		o.Fresh = func(t time.Time) bool { return t.Sub(now()).Abs() <= window }
+	}
 	o.KeepAliveMin = cmp.Or(o.KeepAliveMin, defaultKeepAliveMin)
 	o.KeepAliveMax = max(cmp.Or(o.KeepAliveMax, defaultKeepAliveMax), o.KeepAliveMin)
 	o.PingTimeout = cmp.Or(o.PingTimeout, 5*time.Second)
-	o.RetryMin = cmp.Or(o.RetryMin, 200*time.Millisecond)
+	o.RetryMin = cmp.Or(o.RetryMin, time.Second)
 	o.RetryMax = cmp.Or(o.RetryMax, 30*time.Second)
 	o.DisplacedRetry = cmp.Or(o.DisplacedRetry, 5*time.Minute)
 }
@@ -100,12 +99,17 @@ func (o *DeviceOptions) setDefaults() {
 // Run serves until ctx ends, cuts all sessions then, and returns nil once they are over. A device that cannot reach a relay keeps
 // trying; see Status.
 func (d *Device) Run(ctx context.Context) error {
-	var relays sync.WaitGroup
-	relays.Go(func() { d.checkKnocks(ctx) })
+	d.mu.Lock()
+	d.running = ctx
 	for _, g := range d.relays {
-		relays.Go(func() { g.run(ctx) })
+		d.keep(g)
 	}
-	relays.Wait()
+	d.mu.Unlock()
+	d.checkKnocks(ctx)
+	d.mu.Lock()
+	d.running = nil
+	d.mu.Unlock()
+	d.keeping.Wait()
 	d.work.Wait()
 	return nil
 }
@@ -113,10 +117,10 @@ func (d *Device) Run(ctx context.Context) error {
 // Status reports relays and sessions, the oldest first.
 func (d *Device) Status() DeviceStatus {
 	s := DeviceStatus{Node: d.ident.id, Refused: d.refuse.Load()}
+	d.mu.Lock()
 	for _, g := range d.relays {
 		s.Relays = append(s.Relays, g.status())
 	}
-	d.mu.Lock()
 	s.Pending = len(d.pending)
 	for _, v := range d.sessions {
 		s.Sessions = append(s.Sessions, v.status())

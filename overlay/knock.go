@@ -40,13 +40,13 @@ type invitation struct {
 // invited takes a knock, on the link's reader. Checking it there would hold up the answers to probes when many come.
 func (d *Device) invited(g *registration, link *clientLink, f wire.Invite) {
 	if !d.knocks.pass(d.o.Now(), &g.rate, sourceKey{g.addr, f.Source}) {
-		d.dropped(g, errRate)
+		d.dropped(g, nil, false, errRate)
 		return
 	}
 	select {
 	case d.invitations <- &invitation{g, link, f}:
 	default:
-		d.dropped(g, errRate)
+		d.dropped(g, nil, false, errRate)
 	}
 }
 
@@ -57,39 +57,55 @@ func (d *Device) checkKnocks(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case i := <-d.invitations:
-			if err := d.check(ctx, i); err != nil {
-				d.dropped(i.from, err)
-			}
+			d.check(ctx, i)
 		}
 	}
 }
 
-func (d *Device) dropped(g *registration, err error) {
+// dropped notes a knock that the gate was not asked about; q is what it said, nil when nobody could tell.
+func (d *Device) dropped(g *registration, q *wire.Request, proved bool, err error) {
 	d.refuse.Add(1)
 	d.o.Log.Debug("overlay: knock dropped", "relay", g.addr.Host, "err", err)
+	if d.o.OnDropped == nil {
+		return
+	}
+	drop := Dropped{Relay: g.addr, Proved: proved, Err: err}
+	if q != nil {
+		drop.Account, drop.Node, drop.Stream = q.Account.Account(), q.Node, q.Stream
+	}
+	d.o.OnDropped(drop)
 }
 
 // check checks a knock, cheapest check first, and lets a valid one wait for the gate.
-func (d *Device) check(ctx context.Context, i *invitation) error {
-	now, g := d.o.Now(), i.from
+func (d *Device) check(ctx context.Context, i *invitation) {
 	q, err := d.opener.Open(&i.Knock)
 	if err != nil {
-		return err
+		d.dropped(i.from, nil, false, err)
+		return
 	}
+	proved, err := d.examine(ctx, i, &q)
+	if err != nil {
+		d.dropped(i.from, &q.Request, proved, err)
+	}
+}
+
+// examine checks what is in a knock. proved tells whether its signature was found right.
+func (d *Device) examine(ctx context.Context, i *invitation, q *wire.Opened) (proved bool, err error) {
+	g := i.from
 	handler, ok := d.o.Streams(q.Stream)
 	switch {
 	case q.Device != d.ident.id || q.Relay != g.addr.ID:
-		return errElsewhere
-	case q.Time.Sub(now).Abs() > d.o.KnockWindow:
-		d.o.Log.Warn("overlay: knock dropped", "err", errTime, "knock_time", q.Time, "now", now)
-		return errTime
+		return false, errElsewhere
+	case !d.o.Fresh(q.Time):
+		d.o.Log.Warn("overlay: knock dropped", "err", errTime, "knock_time", q.Time, "now", d.o.Now())
+		return false, errTime
 	case d.knocks.seen(&q.Request):
-		return errReplay
+		return false, errReplay
 	case !ok:
-		return errStream
+		return false, errStream
 	}
 	if err := q.Verify(); err != nil {
-		return err
+		return false, err
 	}
 	d.knocks.remember(&q.Request)
 	k := &knock{
@@ -98,7 +114,7 @@ func (d *Device) check(ctx context.Context, i *invitation) error {
 		handler: handler, link: i.link, token: i.Token,
 		ends: time.Now().Add(time.Duration(i.Life) * time.Second),
 	}
-	return d.enter(ctx, k)
+	return true, d.enter(ctx, k)
 }
 
 // enter makes a valid knock pending.
@@ -158,10 +174,17 @@ func (d *Device) answer(ctx, wait context.Context, k *knock) {
 	d.leave(k)
 	defer func() {
 		d.mu.Lock()
+		defer d.mu.Unlock()
 		delete(d.sessions, k.key)
-		d.mu.Unlock()
+		d.retire()
 	}()
-	switch err := s.run(wait); {
+	err = s.run(wait)
+	if s.served && d.o.OnSession != nil {
+		d.o.OnSession(SessionEvent{SessionStatus: s.status(), Ended: true, Err: err, Lasted: time.Since(s.began)})
+	}
+	switch {
+	case errors.Is(err, ErrGone):
+		log.Info("overlay: session ended", "err", err)
 	case errors.Is(err, ErrCut):
 		log.Info("overlay: session cut", "err", err)
 	case err != nil && s.served:
@@ -179,6 +202,7 @@ func (d *Device) leave(k *knock) {
 	if d.accounts[k.request.Account]--; d.accounts[k.request.Account] == 0 {
 		delete(d.accounts, k.request.Account)
 	}
+	d.retire()
 }
 
 // withdrawn ends a pending knock whose consumer went away.
@@ -210,6 +234,8 @@ func (d *Device) cutRelay(relay key.NodeID, err error) {
 
 // tell sends a frame to a relay, if there is a link to it.
 func (d *Device) tell(relay key.NodeID, f wire.Frame) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, g := range d.relays {
 		g.mu.Lock()
 		if g.addr.ID == relay && g.link != nil && g.connected {

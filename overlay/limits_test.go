@@ -97,10 +97,10 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(*DeviceOptions){
-		"key":     func(o *DeviceOptions) { o.Key = key.NodeKey{} },
-		"gate":    func(o *DeviceOptions) { o.Gate = nil },
-		"streams": func(o *DeviceOptions) { o.Streams = nil },
-		"relays":  func(o *DeviceOptions) { o.Relays = nil },
+		"key":               func(o *DeviceOptions) { o.Key = key.NodeKey{} },
+		"gate":              func(o *DeviceOptions) { o.Gate = nil },
+		"streams":           func(o *DeviceOptions) { o.Streams = nil },
+		"few enough relays": func(o *DeviceOptions) { o.Relays = make([]RelayAddr, 17) },
 	} {
 		bad := ok
 		if change(&bad); true {

@@ -31,13 +31,15 @@ var (
 	ErrLost = errors.New("the path of the session went dead")
 	// ErrCut is the cause with which a session's context ends when its pass is withdrawn.
 	ErrCut = errors.New("access was withdrawn")
+	// ErrGone is the cause with which a session's context ends when its stream is no longer there as it was.
+	ErrGone = errors.New("the stream is gone or was changed")
 )
 
 // DialFunc opens a connection to an address, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// DeviceOptions is what a device needs. Key, Gate, Streams and at least one relay are required; zero limits stand for the
-// defaults named beside them.
+// DeviceOptions is what a device needs. Key, Gate and Streams are required; without a relay nobody reaches it until SetRelays names
+// one. Zero limits stand for the defaults named beside them.
 type DeviceOptions struct {
 	Key    key.NodeKey
 	Relays []RelayAddr
@@ -51,15 +53,21 @@ type DeviceOptions struct {
 	MaxPending           int           // knocks that wait for the gate; 1024
 	MaxPendingPerAccount int           // 8
 	MaxSessions          int           // live sessions; 4096
-	KnockWindow          time.Duration // how far a knock's time may be from the device's clock; 24 h
+	KnockWindow          time.Duration // how far a knock's time may be from the device's clock; 24 h; without Fresh
 	KeepAliveMin         time.Duration // first interval between pings of an idle relay connection; 90 s
 	KeepAliveMax         time.Duration // and the longest one tried; 10 min
 	PingTimeout          time.Duration // after which an unanswered ping means a dead relay; 5 s
-	RetryMin, RetryMax   time.Duration // back-off between tries to reach a relay; 200 ms, 30 s
+	RetryMin, RetryMax   time.Duration // back-off between tries to reach a relay; 1 s, 30 s
 	DisplacedRetry       time.Duration // back-off after ErrDisplaced; 5 min
 
+	// Fresh judges the time of a knock; nil: by Now and KnockWindow.
+	Fresh func(time.Time) bool
 	// Displaced is told when another connection registered with the same node key at a relay; it must not block. nil: nobody is.
 	Displaced func(RelayAddr)
+	// OnSession is told when a session began, and again when it ended; it must not block. nil: nobody is.
+	OnSession func(SessionEvent)
+	// OnDropped is told of knocks that were dropped before the gate was asked; it must not block. nil: nobody is.
+	OnDropped func(Dropped)
 }
 
 // RelayOptions is what a relay needs: its key. Zero limits stand for the defaults named beside them.

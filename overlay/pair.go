@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"iod/key"
@@ -42,7 +41,7 @@ type pair struct {
 	joined chan struct{} // closed when both conns are set
 	over   chan struct{}
 	ended  [2]chan struct{} // a direction that ended
-	last   atomic.Int64     // Unix ns of the last byte in either direction, coarse
+	last   moment           // of the last byte in either direction, coarse
 	once   sync.Once
 }
 
@@ -212,7 +211,7 @@ func (r *Relay) join(ctx context.Context, p *pair, side int, conn net.Conn) erro
 		}
 		r.splices++
 		p.invite = nil
-		p.last.Store(time.Now().UnixNano())
+		p.last.now()
 		close(p.joined)
 	}
 	r.mu.Unlock()
@@ -259,10 +258,10 @@ func (r *Relay) copyAll(p *pair, dst, src net.Conn) error {
 		n, err := io.Copy(dst, &io.LimitedReader{R: src, N: spliceChunk})
 		r.bytes.Add(uint64(n))
 		if n > 0 {
-			p.last.Store(time.Now().UnixNano())
+			p.last.now()
 		}
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && time.Since(time.Unix(0, p.last.Load())) < r.o.SpliceIdle:
+		case errors.Is(err, os.ErrDeadlineExceeded) && p.last.ago() < r.o.SpliceIdle:
 		case err != nil:
 			return err
 		case n < spliceChunk:

@@ -15,8 +15,9 @@ import (
 type registration struct {
 	device *Device
 	addr   RelayAddr
-	keep   *keepAlive // used by one link after the other
-	rate   bucket     // of knocks; used by the link's reader only
+	keep   *keepAlive         // used by one link after the other
+	rate   bucket             // of knocks; used by the link's reader only
+	stop   context.CancelFunc // ends run; guarded by device.mu; nil before it runs
 
 	mu        sync.Mutex
 	link      *clientLink // nil while there is none
@@ -24,6 +25,7 @@ type registration struct {
 	since     time.Time
 	err       error
 	checking  bool // a ping asked for by check is on its way
+	retired   bool // the relay is listed no more
 }
 
 func newRegistration(d *Device, a RelayAddr) *registration {
@@ -33,14 +35,26 @@ func newRegistration(d *Device, a RelayAddr) *registration {
 func (g *registration) status() RelayStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := RelayStatus{Addr: g.addr, Connected: g.connected, Since: g.since}
+	s := RelayStatus{Addr: g.addr, Connected: g.connected, Since: g.since, Retiring: g.retired}
 	if g.err != nil && !g.connected {
 		s.Error = g.err.Error()
 	}
 	if g.link != nil && g.connected {
-		s.KeepAlive = time.Duration(g.link.interval.Load())
+		s.KeepAlive, s.RTT = time.Duration(g.link.interval.Load()), time.Duration(g.link.rtt.Load())
 	}
 	return s
+}
+
+func (g *registration) setRetired(on bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.retired = on
+}
+
+func (g *registration) isRetired() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.retired
 }
 
 // jitter spreads what many would do at once over half to one and a half of d.
@@ -48,20 +62,27 @@ func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d+1)
 }
 
-// run connects again and again until ctx ends.
+// spread draws a pause evenly between a tenth and twice of d. A relay that goes takes all its devices by surprise at one moment:
+// they must not all come back at one moment.
+func spread(d time.Duration) time.Duration {
+	return d/10 + rand.N(2*d-d/10+1)
+}
+
+// run connects again and again until ctx ends, or the link to a relay that is listed no more.
 func (g *registration) run(ctx context.Context) {
 	o := &g.device.o
 	wait := o.RetryMin
 	for ctx.Err() == nil {
 		began := time.Now()
+		nudged := g.device.nudged.wait()
 		err := g.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > 10*time.Second {
-			wait = o.RetryMin
-		}
 		pause := jitter(wait)
+		if time.Since(began) > 10*time.Second {
+			wait, pause = o.RetryMin, spread(o.RetryMin)
+		}
 		if errors.Is(err, ErrDisplaced) {
 			// Not a reason to fight: whoever came last has it, until an owner looks at the warning.
 			pause = jitter(o.DisplacedRetry)
@@ -71,10 +92,30 @@ func (g *registration) run(ctx context.Context) {
 		}
 		o.Log.Warn("overlay: relay lost", "relay", g.addr.Host, "err", err, "retry_in", pause.Round(time.Millisecond))
 		g.set(nil, false, err)
+		if g.isRetired() {
+			return
+		}
+		if g.pause(ctx, pause, nudged) && !errors.Is(err, ErrDisplaced) {
+			wait = o.RetryMin
+			continue
+		}
 		wait = min(2*wait, o.RetryMax)
+	}
+}
+
+// pause waits before the next try. A nudge since the last one cuts it short, to a moment that differs from device to device.
+func (g *registration) pause(ctx context.Context, d time.Duration, nudged <-chan struct{}) (cut bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
 		select {
-		case <-time.After(pause):
 		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return cut
+		case <-nudged:
+			nudged, cut = nil, true
+			timer.Reset(min(d, rand.N(g.device.o.RetryMin+1)))
 		}
 	}
 }
@@ -98,13 +139,14 @@ func (g *registration) once(ctx context.Context) error {
 	}
 	link.keep, link.pingTimeout = g.keep, d.o.PingTimeout
 	g.set(link, false, nil)
-	registered := false
+	registered, asked := false, time.Now()
 	link.onFrame = func(f wire.Frame) error {
 		if v, ok := f.(wire.Registered); ok {
 			if registered || v.Version != wire.Version {
 				return errors.New("register: unexpected answer")
 			}
 			registered = true
+			link.rtt.Store(int64(max(time.Since(asked), 1)))
 			link.raw.SetReadDeadline(time.Time{}) //nolint:errcheck // a closed connection fails the read
 			g.set(link, true, nil)
 			d.o.Log.Info("overlay: relay reached", "relay", g.addr.Host, "node", g.addr.ID)
@@ -117,6 +159,7 @@ func (g *registration) once(ctx context.Context) error {
 	}
 	link.raw.SetReadDeadline(time.Now().Add(handshakeTimeout)) //nolint:errcheck // a closed connection fails the read
 	link.interval.Store(int64(g.keep.cur))
+	asked = time.Now()
 	if err := link.send(wire.Register{Version: wire.Version, Idle: link.idle()}); err != nil {
 		link.close(err)
 	}
@@ -148,7 +191,9 @@ func (g *registration) check() {
 func (d *Device) serveFrame(g *registration, link *clientLink, f wire.Frame) error {
 	switch f := f.(type) {
 	case wire.Invite:
-		d.invited(g, link, f)
+		if !g.isRetired() {
+			d.invited(g, link, f)
+		}
 		return nil
 	case wire.Cancel:
 		d.withdrawn(sessionKey{g.addr.ID, f.Session})

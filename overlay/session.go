@@ -23,7 +23,10 @@ type session struct {
 	handler Handler
 	knock   *knock
 	pass    Pass
-	since   time.Time
+	since   time.Time // by the device's clock
+	began   time.Time
+	why     atomic.Pointer[error] // for which it is withdrawn
+	gone    flag                  // the stream is not there any more as it was
 	ctx     context.Context
 	cut     context.CancelCauseFunc // ends everything at once
 
@@ -36,7 +39,7 @@ type session struct {
 type traffic struct{ in, out atomic.Uint64 }
 
 func newSession(ctx context.Context, d *Device, k *knock, p Pass) *session {
-	s := &session{device: d, id: k.key, request: k.request, handler: k.handler, knock: k, pass: p, since: d.o.Now()}
+	s := &session{device: d, id: k.key, request: k.request, handler: k.handler, knock: k, pass: p, since: d.o.Now(), began: time.Now(), gone: flag{c: make(chan struct{})}}
 	s.ctx, s.cut = context.WithCancelCause(ctx)
 	return s
 }
@@ -60,9 +63,9 @@ func (s *session) run(wait context.Context) error {
 	watcher.Go(func() {
 		select {
 		case <-s.pass.Done():
-			s.device.tell(s.id.relay, wire.Cancel{Session: s.id.number})
-			sleep(s.ctx, cutLead)
-			s.cut(fmt.Errorf("%w: %w", ErrCut, s.pass.Err()))
+			s.withdraw(fmt.Errorf("%w: %w", ErrCut, s.pass.Err()))
+		case <-s.gone.c:
+			s.withdraw(ErrGone)
 		case <-s.ctx.Done():
 		}
 	})
@@ -75,9 +78,12 @@ func (s *session) run(wait context.Context) error {
 	defer stop()
 	conn, mode, err := s.handshake(raw)
 	if err != nil {
-		return cause(s.ctx, err)
+		return s.cause(err)
 	}
 	s.knock, s.served = nil, true
+	if s.device.o.OnSession != nil {
+		s.device.o.OnSession(SessionEvent{SessionStatus: s.status()})
+	}
 	switch mode {
 	case wire.ModeStream:
 		err = s.serveStream(&streamConn{Conn: conn, raw: raw, traffic: &s.traffic})
@@ -86,12 +92,23 @@ func (s *session) run(wait context.Context) error {
 	default:
 		err = fmt.Errorf("session: mode %d is not known here", mode)
 	}
-	return cause(s.ctx, err)
+	return s.cause(err)
 }
 
-// cause prefers the reason for which a context was ended to the error that this led to.
-func cause(ctx context.Context, err error) error {
-	if c := context.Cause(ctx); c != nil && err != nil {
+// withdraw ends the session from this end, and says so.
+func (s *session) withdraw(why error) {
+	s.why.Store(&why) // the relay's reset may come before ours
+	s.device.tell(s.id.relay, wire.Cancel{Session: s.id.number})
+	sleep(s.ctx, cutLead)
+	s.cut(why)
+}
+
+// cause prefers the reason for which the session was ended to the error that this led to.
+func (s *session) cause(err error) error {
+	if why := s.why.Load(); why != nil {
+		return *why
+	}
+	if c := context.Cause(s.ctx); c != nil && err != nil {
 		return c
 	}
 	return err

@@ -22,6 +22,8 @@ type RelayStatus struct {
 	Since     time.Time     `json:"since"`                // of the connection or of the loss
 	Error     string        `json:"error,omitempty"`      // why the last connection ended or could not be made
 	KeepAlive time.Duration `json:"keep_alive,omitempty"` // current interval between pings when idle
+	RTT       time.Duration `json:"rtt,omitempty"`        // of the last question that the relay answered
+	Retiring  bool          `json:"retiring,omitempty"`   // it is listed no longer and goes with its last session
 }
 
 // SessionStatus is one admitted session.
@@ -34,6 +36,24 @@ type SessionStatus struct {
 	In      uint64        `json:"in"`  // bytes from the consumer
 	Out     uint64        `json:"out"` // bytes to the consumer
 	Streams int           `json:"streams"`
+}
+
+// SessionEvent is the begin or the end of a session.
+type SessionEvent struct {
+	SessionStatus
+	Ended  bool
+	Err    error         // why it ended; nil: in order
+	Lasted time.Duration // when it has ended
+}
+
+// Dropped is a knock that was dropped before the gate was asked. What it says of itself counts only when Proved is set.
+type Dropped struct {
+	Relay   RelayAddr
+	Account key.AccountID
+	Node    key.NodeID
+	Stream  string // empty: the knock could not be opened, or nobody looked
+	Proved  bool   // the account's signature was right
+	Err     error
 }
 
 // RelayReport is a relay's view of itself at one moment.
