@@ -391,6 +391,15 @@ func (b *Block) Balances(ctx context.Context, accounts ...key.AccountID) ([]Bala
 	return out, nil
 }
 
+// DecodeBalance reads a balance from a raw entry of System.Account; nil: the account does not exist.
+func DecodeBalance(m *metadata.Metadata, raw []byte) (Balance, error) {
+	v, err := m.DecodeStorage("System", "Account", raw)
+	if err != nil {
+		return Balance{}, err
+	}
+	return balanceOf(v)
+}
+
 func balanceOf(v any) (Balance, error) {
 	info, ok := v.(metadata.Fields)
 	data, _ := info.Get("data")

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,10 @@ type Options struct {
 	Retry time.Duration
 	// MaxAnswer bounds one answer of a node in bytes. Zero means 32 MiB.
 	MaxAnswer int64
+	// Dial replaces the network; nil: the machine's.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Moment returns the time by which an endpoint's certificate of a validity is judged; nil: now, by the machine's clock.
+	Moment func(notBefore, notAfter time.Time) time.Time
 	// Lean leaves the documentation texts of metadata out of memory, for small machines: DispatchError.Docs is then empty.
 	Lean bool
 
@@ -103,11 +108,9 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.Timeout > 0 {
 		c.hurry = min(c.hurry, o.Timeout)
 	}
-	c.rpcOptions = rpc.Options{Timeout: o.Timeout, KeepAlive: o.KeepAlive, MaxAnswer: o.MaxAnswer}
+	c.rpcOptions = rpc.Options{Timeout: o.Timeout, KeepAlive: o.KeepAlive, MaxAnswer: o.MaxAnswer, Dial: o.Dial, Moment: o.Moment}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	for i, u := range o.Endpoints {
-		c.endpoints = append(c.endpoints, &endpoint{url: u, rank: i, shown: rpc.Redact(u), err: errNotTried})
-	}
+	c.endpoints = ranked(nil, o.Endpoints)
 	c.runtimes.c, c.tracker.c, c.finality.c = c, c, c
 	if _, err := c.session(ctx); err != nil {
 		_ = c.Close()

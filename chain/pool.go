@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -129,7 +131,7 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) error {
 // for that.
 func (c *Client) connect(a *attempt) {
 	defer close(a.done)
-	ready := c.ready(c.endpoints)
+	ready := c.ready(math.MaxInt)
 	var slow []*endpoint
 	for i, ep := range ready {
 		patience := c.hurry
@@ -151,16 +153,23 @@ func (c *Client) connect(a *attempt) {
 	c.settle(a, nil, c.unreachable())
 }
 
-// ready returns those of some endpoints that are not put off, in their order.
-func (c *Client) ready(among []*endpoint) (all []*endpoint) {
+// ready returns the endpoints before a rank that are not put off, in their order.
+func (c *Client) ready(rank int) (all []*endpoint) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, ep := range among {
-		if !time.Now().Before(ep.notBefore) {
+	for _, ep := range c.endpoints {
+		if ep.rank < rank && !time.Now().Before(ep.notBefore) {
 			all = append(all, ep)
 		}
 	}
 	return all
+}
+
+// count is how many endpoints there are.
+func (c *Client) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.endpoints)
 }
 
 // entry is what came of trying an endpoint.
@@ -206,9 +215,9 @@ func (c *Client) enter(a *attempt, ep *endpoint, patience time.Duration) entry {
 func (c *Client) settle(a *attempt, s *session, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err == nil && c.closed {
-		_ = s.conn.Close()
-		s, err = nil, ErrClosed
+	if err == nil && (c.closed || !slices.Contains(c.endpoints, s.ep)) { // closed, or given up by SetEndpoints meanwhile
+		c.wg.Go(func() { _ = s.conn.Close() })
+		s, err = nil, c.unreachableLocked()
 	}
 	if err != nil && c.closed {
 		err = ErrClosed
@@ -258,6 +267,10 @@ func (c *Client) open(ctx context.Context, ep *endpoint) (*session, error) {
 func (c *Client) unreachable() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.unreachableLocked()
+}
+
+func (c *Client) unreachableLocked() error {
 	e := &UnreachableError{}
 	for _, ep := range c.endpoints {
 		e.Endpoints = append(e.Endpoints, &EndpointError{Endpoint: ep.shown, Err: ep.err, Retry: ep.notBefore})
@@ -289,7 +302,7 @@ func (c *Client) leaveLocked(s *session, err error) {
 		return
 	}
 	switch {
-	case errors.Is(err, errPreferred):
+	case errors.Is(err, errPreferred), errors.Is(err, errDropped):
 	case time.Since(s.since) >= proven && !errors.Is(err, errBehind):
 		s.ep.failures, s.ep.notBefore, s.ep.err = 0, time.Time{}, err
 	default:
@@ -328,7 +341,7 @@ func (c *Client) on(ctx context.Context, read func(*session) error) error {
 		s, err := c.session(ctx)
 		var none *UnreachableError
 		switch {
-		case errors.As(err, &none) && fault != nil && len(c.endpoints) == 1:
+		case errors.As(err, &none) && fault != nil && c.count() == 1:
 			return fault // nobody else can be asked
 		case errors.As(err, &none):
 			if until.IsZero() {
@@ -358,7 +371,7 @@ func (c *Client) on(ctx context.Context, read func(*session) error) error {
 		if until.IsZero() {
 			until = time.Now().Add(c.o.Retry)
 		}
-		if try >= len(c.endpoints) && (!broke || time.Now().After(until)) {
+		if try >= c.count() && (!broke || time.Now().After(until)) {
 			return named
 		}
 		if fault = named; broke {

@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
-	"sync/atomic"
-	"time"
 )
 
 // poster carries calls over HTTP, a request for each frame, on connections that are kept.
@@ -21,7 +19,7 @@ type poster struct {
 	auth   string
 	client *http.Client
 	idle   func()
-	heard  *atomic.Int64
+	heard  *heard
 	once   sync.Once
 	ended  chan struct{}
 	mu     sync.Mutex
@@ -31,8 +29,12 @@ type poster struct {
 	wg     sync.WaitGroup
 }
 
-func newPoster(rawURL string, o Options, heard *atomic.Int64) *poster {
-	client, tr := o.client()
+func newPoster(rawURL string, o Options, heard *heard) *poster {
+	host := ""
+	if u, err := url.Parse(rawURL); err == nil {
+		host = u.Hostname()
+	}
+	client, tr := o.client(host)
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &poster{o: o, url: rawURL, client: client, idle: tr.CloseIdleConnections, heard: heard, ended: make(chan struct{}), ctx: ctx, cancel: cancel}
 	if u, err := url.Parse(rawURL); err == nil && u.User != nil {
@@ -148,7 +150,7 @@ func (p *poster) post(ctx context.Context, frame []byte, calls []*call) error {
 	case int64(len(body)) > p.o.MaxAnswer:
 		return fmt.Errorf("%w of %d bytes", ErrTooLarge, p.o.MaxAnswer)
 	}
-	p.heard.Store(time.Now().UnixNano())
+	p.heard.now()
 	if len(calls) > 1 && refusesBatch(resp.StatusCode) && !looksJSON(body) {
 		for _, k := range calls {
 			k.refuseBatch(&Error{Code: codeNoBatches, Message: resp.Status})

@@ -12,6 +12,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,8 +73,11 @@ type Options struct {
 	// MaxQueue bounds the notifications of one subscription that wait to be read; 0: 1024. Together they may hold no more
 	// than MaxAnswer bytes for each subscription.
 	MaxQueue int
-	// Dial replaces the network in tests.
+	// Dial replaces the network; nil: the machine's.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Moment returns the time by which a certificate of a validity is judged; nil: now, by the machine's clock.
+	Moment func(notBefore, notAfter time.Time) time.Time
+	Roots  *x509.CertPool // with Moment: whose certificates count; nil: the machine's
 }
 
 func (o Options) withDefaults() Options {
@@ -106,7 +110,7 @@ type Conn struct {
 	t        transport
 	nextID   atomic.Uint64
 	maxBatch atomic.Int64
-	heard    *atomic.Int64 // Unix nanoseconds
+	heard    *heard
 }
 
 // transport carries frames of calls; do returns when each call has its answer or error.
@@ -140,7 +144,7 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Conn, error) {
 	if err != nil || u.Host == "" {
 		return nil, errors.New("dial node: not a URL with a host, as in wss://node.example")
 	}
-	c := &Conn{o: o, shown: Redact(rawURL), heard: new(atomic.Int64)}
+	c := &Conn{o: o, shown: Redact(rawURL), heard: new(heard)}
 	c.maxBatch.Store(int64(o.MaxBatch))
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -163,11 +167,22 @@ func (c *Conn) Endpoint() string { return c.shown }
 
 // LastHeard returns when the node last sent anything; the zero time when it never did.
 func (c *Conn) LastHeard() time.Time {
-	if n := c.heard.Load(); n != 0 {
-		return time.Unix(0, n)
+	if t := c.heard.at.Load(); t != nil {
+		return *t
 	}
 	return time.Time{}
 }
+
+// heard is when a node last sent anything, by a clock that does not jump.
+type heard struct{ at atomic.Pointer[time.Time] }
+
+func (h *heard) now() {
+	t := time.Now()
+	h.at.Store(&t)
+}
+
+// ago is the time since; there was something.
+func (h *heard) ago() time.Duration { return time.Since(*h.at.Load()) }
 
 // Subscribes reports whether the connection can have subscriptions.
 func (c *Conn) Subscribes() bool { _, ok := c.t.(*socket); return ok }
@@ -411,12 +426,12 @@ func Items(frame []byte, limit int) int {
 	return items
 }
 
-// client returns the HTTP client of a connection: no redirects, no TCP keep-alive.
-func (o Options) client() (*http.Client, *http.Transport) {
+// client returns the HTTP client of a connection to a host: no redirects, no TCP keep-alive.
+func (o Options) client(host string) (*http.Client, *http.Transport) {
 	tr := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: o.Dial, MaxIdleConnsPerHost: 8, MaxConnsPerHost: 32,
 		IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: o.Timeout, ResponseHeaderTimeout: o.Timeout,
-		MaxResponseHeaderBytes: 64 << 10,
+		MaxResponseHeaderBytes: 64 << 10, TLSClientConfig: o.tls(host),
 	}
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("node redirects to another address")

@@ -554,7 +554,7 @@ func FuzzFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		defer cancel(nil)
-		s := &socket{o: Options{}.withDefaults(), heard: new(atomic.Int64), out: make(chan []byte, 8), nudge: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
+		s := &socket{o: Options{}.withDefaults(), heard: new(heard), out: make(chan []byte, 8), nudge: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
 			pending: map[uint64]*call{}, subs: map[string]*Subscription{}, orphans: map[uint64]*Subscription{}}
 		sub := &Subscription{s: s, ready: make(chan struct{}, 1), ended: make(chan struct{}), newID: func() uint64 { return 9 }}
 		calls := []*call{{id: 1, done: make(chan struct{})}, {id: 2, done: make(chan struct{}), sub: sub}}

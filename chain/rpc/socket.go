@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -27,7 +27,7 @@ const (
 type socket struct {
 	o      Options
 	ws     *websocket.Conn
-	heard  *atomic.Int64
+	heard  *heard
 	out    chan []byte
 	nudge  chan struct{}   // holds a token when owed may have something
 	ctx    context.Context // ends with the connection
@@ -50,8 +50,12 @@ type socket struct {
 	owed    [][]byte // requests that end subscriptions, for the writer
 }
 
-func dialSocket(ctx context.Context, rawURL string, o Options, heard *atomic.Int64) (*socket, error) {
-	client, tr := o.client()
+func dialSocket(ctx context.Context, rawURL string, o Options, heard *heard) (*socket, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	client, tr := o.client(u.Hostname())
 	ws, resp, err := websocket.Dial(ctx, rawURL, &websocket.DialOptions{
 		HTTPClient: client, CompressionMode: websocket.CompressionNoContextTakeover, CompressionThreshold: compressFrom,
 	})
@@ -79,7 +83,7 @@ func dialSocket(ctx context.Context, rawURL string, o Options, heard *atomic.Int
 	return s, nil
 }
 
-func (s *socket) touch() { s.heard.Store(time.Now().UnixNano()) }
+func (s *socket) touch() { s.heard.now() }
 
 func (s *socket) done() <-chan struct{} { return s.ctx.Done() }
 
@@ -239,7 +243,7 @@ func (s *socket) ping() {
 			return
 		case <-timer.C:
 		}
-		quiet := time.Since(time.Unix(0, s.heard.Load()))
+		quiet := s.heard.ago()
 		if quiet < s.o.KeepAlive {
 			timer.Reset(s.o.KeepAlive - quiet)
 			continue
