@@ -144,7 +144,8 @@ func TestBuffersFollowWhatArrives(t *testing.T) {
 
 func TestReadingAllocatesNothing(t *testing.T) {
 	b := bytes.Repeat([]byte("\x30\x07\x00\x03m/a\x00x"), 2000)
-	s := session{v5: true, allowed: []string{"m/#"}, client: newSide(nil, 0, 16, 64, 64)}
+	s := session{v5: true, client: newSide(nil, 0, 16, 64, 64)}
+	s.allowed.Store(&[]string{"m/#"})
 	s.client.out.Reset(discard{})
 	r := reader{r: bufio.NewReader(bytes.NewReader(b)), limit: 1 << 20}
 	n := testing.AllocsPerRun(1000, func() {

@@ -106,10 +106,11 @@ func (s *session) verdict(m message) (verdict, error) {
 
 // judgeTopic remembers the last topic, since most come many times over: comparing allocates nothing.
 func (s *session) judgeTopic(topic []byte) verdict {
-	if s.lastVerdict != unknown && string(topic) == s.lastTopic {
+	allowed := s.allowed.Load()
+	if s.lastVerdict != unknown && s.lastAllowed == allowed && string(topic) == s.lastTopic {
 		return s.lastVerdict
 	}
-	s.lastTopic, s.lastVerdict = string(topic), refused
+	s.lastTopic, s.lastVerdict, s.lastAllowed = string(topic), refused, allowed
 	if ValidTopic(s.lastTopic) == nil && s.lists(s.lastTopic) {
 		s.lastVerdict = passed
 	}
@@ -118,12 +119,7 @@ func (s *session) judgeTopic(topic []byte) verdict {
 
 // lists reports whether the stream lets a valid topic or topic filter through.
 func (s *session) lists(filter string) bool {
-	for _, a := range s.allowed {
-		if subset(filter, a) {
-			return true
-		}
-	}
-	return false
+	return within(filter, *s.allowed.Load())
 }
 
 // settle joins the broker's answer with the verdicts given here.

@@ -65,6 +65,7 @@ type Limits struct {
 type Filter struct {
 	Target       string   // the broker, host:port
 	Topics       []string // topic filters that are let through
+	Scope        *Scope   // in place of Topics, for ones that change; nil: Topics
 	ClientPrefix string   // set before each client id, so that no consumer can take over a session of another
 	User         string   // the broker's user name for the device, if it asks for one; the consumer's is never forwarded
 	Password     Secret

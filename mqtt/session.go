@@ -110,7 +110,7 @@ func (s *side) end(grace time.Duration) {
 // session is one consumer's connection.
 type session struct {
 	f       *Filter
-	allowed []string
+	allowed atomic.Pointer[[]string]
 	log     *slog.Logger
 	v5      bool
 	asked   uint32 // session expiry that the consumer asked for, in seconds
@@ -126,6 +126,7 @@ type session struct {
 
 	mu         sync.Mutex
 	subscribed map[string]struct{} // filters forwarded in this connection
+	resumed    bool                // the broker goes on with subscriptions of an earlier connection
 	pending    map[uint16]*answer  // SUBSCRIBE and UNSUBSCRIBE that the broker has not answered
 
 	ownPings atomic.Int64 // PINGREQs sent in the consumer's stead and not answered yet
@@ -137,6 +138,7 @@ type session struct {
 
 	lastTopic   string // of the down loop
 	lastVerdict verdict
+	lastAllowed *[]string // by which it was given
 }
 
 // verdict is what became of the topic that an alias stands for.
@@ -158,13 +160,16 @@ func (f *Filter) ServeConn(ctx context.Context, client net.Conn) error {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	for _, t := range f.Topics {
-		if err := ValidFilter(t); err != nil {
+	scope := f.Scope
+	if scope == nil {
+		var err error
+		if scope, err = NewScope(f.Topics); err != nil {
 			return fmt.Errorf("serve mqtt: %w", err)
 		}
-		s.allowed = append(s.allowed, t)
 	}
 	s.client = newSide(client, g.Limits.Write, smallBuffer, bulkBuffer, upPacket)
+	scope.enter(s)
+	defer scope.leave(s)
 	defer context.AfterFunc(ctx, func() { s.end(0) })()
 	err := s.open(ctx)
 	if s.broker != nil {
@@ -281,7 +286,7 @@ func (s *session) sayGoodbye(ctx context.Context) {
 	switch breached := errors.As(s.why, &p); {
 	case !s.v5:
 		return
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(s.why, errNarrowed):
 		code = codeAdministrative
 	case s.whose == s.client && breached:
 		code = p.code
@@ -437,6 +442,9 @@ func (s *session) brokerRefused(code byte) error {
 // adjust makes the broker's CONNACK say what holds through the filter.
 func (s *session) adjust(h *hello, w *welcome, assigned string) {
 	w.present = w.present && !h.clean
+	s.mu.Lock()
+	s.resumed = w.present
+	s.mu.Unlock()
 	if !s.v5 {
 		return
 	}
