@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,25 +10,49 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"iod/access"
+	"iod/audit"
 	"iod/chain"
+	"iod/clock"
 	"iod/key"
 	"iod/overlay"
 	"iod/update"
 )
 
-// Options of a running device.
+// Options of a running device. Manifest and Key are required.
 type Options struct {
 	Manifest *Manifest
 	Key      *key.Pair    // the device's account
-	RPC      []string     // endpoints in place of the manifest's; empty: the manifest's
+	RPC      []string     // endpoints in place of the manifest's, reloads included; empty: the manifest's
+	Fallback []string     // endpoints for manifests that name none
 	Log      *slog.Logger // nil: silent
 	Env      func(string) string
+	Version  string // of the program, for Status
+
+	// Dial opens all connections to the chain and to relays; nil: the network.
+	Dial overlay.DialFunc
+	// Clock returns the device's clock for a time that is past for sure; nil: the machine's.
+	Clock func(floor time.Time) *clock.Clock
+	// Bare leaves out what ties the device to its machine: the control socket and the watch of the manifest's files.
+	Bare bool
+	// Changed tells of something that the service manager or a test wants to know: see Notice. It must not block. nil: nobody is told.
+	Changed func(Notice)
 }
+
+// Notice is a step of a device's life.
+type Notice string
+
+// The steps.
+const (
+	Ready     Notice = "ready" // it runs, and answers on its socket
+	Reloading Notice = "reloading"
+	Reloaded  Notice = "reloaded"
+	Stopping  Notice = "stopping"
+)
 
 // keepAlive is the interval between pings of an idle chain connection: well below the least lease, and rare enough for
 // a metered link.
@@ -39,70 +64,133 @@ type Device struct {
 	log     *slog.Logger
 	account key.AccountID
 	node    key.NodeKey
-	owner   key.AccountID
+	started time.Time
+	clock   *clock.Clock
+	state   *state
+	audit   *audit.Log
 
-	mu      sync.Mutex
-	overlay *overlay.Device            // nil before the chain was reached
-	lost    map[overlay.RelayAddr]bool // relays that another device with this key took
+	manifest  atomic.Pointer[Manifest] // as it is carried out
+	handlers  atomic.Pointer[handlers]
+	programs  *update.Keeper
+	reloading sync.Mutex // one reload at a time
+	pulse     pulse
+
+	mu     sync.Mutex
+	loaded loaded
+	live   *live                      // nil before the chain was reached
+	failed error                      // of the last try to reach the chain, before it was
+	lost   map[overlay.RelayAddr]bool // relays that another device with this key took
 }
 
 // NewDevice prepares a device.
 func NewDevice(o Options) (*Device, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Env == nil {
 		o.Env = os.Getenv
 	}
-	if len(o.RPC) == 0 {
-		o.RPC = o.Manifest.RPC
+	if o.Clock == nil {
+		o.Clock = clock.New
 	}
-	if len(o.RPC) == 0 {
-		return nil, errors.New("no chain endpoint: set rpc in the manifest, or IOD_RPC")
+	if o.Changed == nil {
+		o.Changed = func(Notice) {}
 	}
 	d := &Device{o: o, log: o.Log, account: o.Key.Account(), node: o.Key.NodeKey(), lost: map[overlay.RelayAddr]bool{}}
-	d.owner = d.account
-	if o.Manifest.Owner != nil {
-		d.owner = *o.Manifest.Owner
-	}
-	if err := d.check(); err != nil {
+	if err := d.check(o.Manifest); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// check finds what would fail for ever once the device runs.
-func (d *Device) check() error {
-	if _, err := Desired(d.o.Manifest, d.account, d.node.ID(), ""); err != nil {
+// check finds what would fail for ever once the device runs by a manifest.
+func (d *Device) check(m *Manifest) error {
+	if len(d.endpoints(m)) == 0 {
+		return errors.New("no chain endpoint: set rpc in the manifest, or IOD_RPC")
+	}
+	if _, err := Desired(m, d.account, d.node.ID(), ""); err != nil {
 		return fmt.Errorf("describe the device: %w", err)
 	}
-	for _, s := range d.o.Manifest.Streams {
+	for _, s := range m.Streams {
 		if s.PasswordEnv != "" && d.o.Env(s.PasswordEnv) == "" {
 			return fmt.Errorf("stream %s: the environment variable %s, which password_env names, is not set", s.Name, s.PasswordEnv)
 		}
 	}
-	if err := update.Check(d.o.Manifest.managed()); err != nil {
+	if err := update.Check(m.managed()); err != nil {
 		return fmt.Errorf("programs: %w", err)
 	}
 	return nil
 }
 
+func (d *Device) endpoints(m *Manifest) []string {
+	if len(d.o.RPC) > 0 {
+		return d.o.RPC
+	}
+	if len(m.RPC) > 0 {
+		return m.RPC
+	}
+	return d.o.Fallback
+}
+
+// ownerOf is whose entities decide.
+func (d *Device) ownerOf(m *Manifest) key.AccountID {
+	if m.Owner != nil {
+		return *m.Owner
+	}
+	return d.account
+}
+
 // Run runs the device until ctx ends: its programs from the first moment on, and everything else as the chain and the
 // relays allow. It returns nil when ctx ended.
 func (d *Device) Run(ctx context.Context) error {
-	unlock, err := lockState(d.o.Manifest.State)
-	if err != nil {
+	if err := d.open(); err != nil {
 		return err
 	}
-	defer unlock()
+	defer d.state.close()
 	group, inner := errgroup.WithContext(ctx)
-	programs := update.New(update.Options{Programs: d.o.Manifest.managed(), Dir: d.o.Manifest.State, Log: d.log})
-	group.Go(func() error { return programs.Run(inner) })
+	var record sync.WaitGroup // outlives the others: it tells of their end
+	recording, endRecord := context.WithCancel(context.WithoutCancel(ctx))
+	record.Go(func() { _ = d.audit.Run(recording) }) // it ends with its context only
+	defer record.Wait()
+	defer endRecord()
+	d.note(audit.Entry{Kind: audit.Start, Reason: d.o.Version})
+	group.Go(func() error { return d.programs.Run(inner) })
 	group.Go(func() error { return d.online(inner) })
-	if err := group.Wait(); ctx.Err() == nil {
+	if !d.o.Bare {
+		group.Go(func() error { return d.serve(inner) })
+		group.Go(func() error { return d.watchFiles(inner) })
+	}
+	d.o.Changed(Ready)
+	<-inner.Done()
+	d.o.Changed(Stopping)
+	err := group.Wait()
+	d.note(audit.Entry{Kind: audit.Stop})
+	if ctx.Err() == nil {
 		return err
 	}
 	return nil
+}
+
+// open takes hold of the state directory and makes what works by the manifest.
+func (d *Device) open() error {
+	m := d.o.Manifest
+	var err error
+	if d.state, err = openState(m.State, d.log); err != nil {
+		return err
+	}
+	d.clock = d.o.Clock(d.state.floor())
+	d.started = d.clock.Steady()
+	d.state.start(d.started)
+	d.audit = audit.Open(d.state.dir(), d.log)
+	d.manifest.Store(m)
+	d.handlers.Store(d.newHandlers(m))
+	d.loaded = loaded{files: fingerprint(m.Files), at: d.clock.Steady()}
+	d.programs = update.New(update.Options{Programs: m.managed(), Dir: m.State, Log: d.log})
+	return nil
+}
+
+// note puts an entry into the audit record.
+func (d *Device) note(e audit.Entry) {
+	e.Time = d.clock.Now().UTC()
+	d.audit.Add(e, d.clock.Steady())
 }
 
 // Run makes a device and runs it.
@@ -114,59 +202,13 @@ func Run(ctx context.Context, o Options) error {
 	return d.Run(ctx)
 }
 
-// online connects to the chain, however long that takes, and then publishes, judges and serves.
-func (d *Device) online(ctx context.Context) error {
-	client, err := d.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	d.log.Info(MsgChain, "genesis", client.Genesis().String())
-	judge := access.NewJudges(access.JudgeOptions{Chain: access.OnChain(client), Owner: d.owner,
-		Streams: d.hasStream, Lease: d.o.Manifest.Lease, Log: d.log}, access.Scopes(d.owner, d.account, d.o.Manifest.Fleet))
-	r := &reconciler{manifest: d.o.Manifest, client: client, self: d.o.Key, owner: d.owner, displaced: d.displaced, log: d.log,
-		keeper: keeper{limit: d.o.Manifest.MaxHeals}, wake: make(chan struct{}, 1)}
-	group, ctx := errgroup.WithContext(ctx)
-	if len(d.o.Manifest.Relays) > 0 && len(d.o.Manifest.Streams) > 0 {
-		node, err := d.join(judge)
-		if err != nil {
-			return err
-		}
-		group.Go(func() error { return node.Run(ctx) })
-	}
-	group.Go(func() error { return judge.Run(ctx) })
-	group.Go(func() error { return r.run(ctx) })
-	return group.Wait()
-}
-
-// join makes the device's part in the overlay.
-func (d *Device) join(judge access.Judges) (*overlay.Device, error) {
-	node, err := overlay.NewDevice(overlay.DeviceOptions{Key: d.node, Relays: d.o.Manifest.Relays, Gate: gate{judge, d.log},
-		Streams: d.handlers(), Log: d.log,
-		Displaced: func(r overlay.RelayAddr) {
-			d.mu.Lock()
-			d.lost[r] = true
-			d.mu.Unlock()
-			d.log.Error(MsgConflict, "relay", r.Host, "reason", overlay.ErrDisplaced.Error(), "hint", conflictHint)
-		}})
-	if err != nil {
-		return nil, fmt.Errorf("join the overlay: %w", err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.overlay = node
-	return node, nil
-}
-
 // displaced reports whether a relay has another device with this one's key.
 func (d *Device) displaced() bool {
-	d.mu.Lock()
-	node := d.overlay
-	d.mu.Unlock()
-	if node == nil {
+	l := d.running()
+	if l == nil {
 		return false
 	}
-	relays := node.Status().Relays
+	relays := l.node.Status().Relays
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.ContainsFunc(relays, func(r overlay.RelayStatus) bool { return d.lost[r.Addr] && !r.Connected })
@@ -175,20 +217,24 @@ func (d *Device) displaced() bool {
 // dial tries the endpoints until one answers. A wrong network is tried again too: endpoints can be mended without
 // anybody at the device.
 func (d *Device) dial(ctx context.Context) (*chain.Client, error) {
-	for _, e := range d.o.RPC {
+	for _, e := range d.endpoints(d.manifest.Load()) {
 		if strings.HasPrefix(e, "http") {
 			d.log.Warn("an endpoint over HTTP is asked for news every second; one over WebSocket (wss://) costs nothing while nothing changes")
 			break
 		}
 	}
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
-		client, err := chain.Dial(ctx, chain.Options{Endpoints: d.o.RPC, Cache: d.o.Manifest.State, Log: d.log, KeepAlive: keepAlive, Lean: true})
+		client, err := chain.Dial(ctx, chain.Options{Endpoints: d.endpoints(d.manifest.Load()), Cache: d.state.dir(), Log: d.log,
+			KeepAlive: keepAlive, Lean: true, Dial: d.o.Dial, Moment: d.clock.Moment})
 		if err == nil {
 			return client, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		d.mu.Lock()
+		d.failed = err
+		d.mu.Unlock()
 		wait := vary(retry)
 		d.log.Warn(MsgWaiting, "err", err, "retry", wait.Round(time.Millisecond).String(), "hint", advice(err, d.account))
 		timer := time.NewTimer(wait)
@@ -199,4 +245,15 @@ func (d *Device) dial(ctx context.Context) (*chain.Client, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// knockWindow is how far the time of a knock may be from the device's.
+const knockWindow = 24 * time.Hour
+
+// fresh judges the time of a knock by whatever the device knows of the time. A clock that is wrong keeps nobody out; replays are
+// noticed by their nonces.
+func (d *Device) fresh(t time.Time) bool {
+	r := d.clock.Read()
+	near := func(now time.Time) bool { return t.Sub(now).Abs() <= knockWindow }
+	return near(r.Now) || !r.Chain.IsZero() && near(r.Chain)
 }

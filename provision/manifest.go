@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -70,9 +71,10 @@ type Stream struct {
 
 // Problem is one mistake in a manifest.
 type Problem struct {
-	File         string // when it is in a file that the manifest extends
-	Line, Column int
-	Message      string
+	File    string `json:"file,omitempty"` // when it is in a file that the manifest extends
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
 }
 
 // ManifestError lists every mistake found in a manifest, in the order of the text.
@@ -203,4 +205,26 @@ func syntaxProblem(err error) Problem {
 		p.Line, p.Column = decode.Position()
 	}
 	return p
+}
+
+// StateOf returns the state directory that a manifest file names, and the usual one beside it when the file cannot be read: a device may
+// run by an earlier version of it.
+func StateOf(path string) string {
+	if m, err := Load(path); err == nil {
+		return m.State
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	c := &checker{dir: filepath.Dir(abs)}
+	b, err := os.ReadFile(abs)
+	if err == nil {
+		if l, err := read(path, abs, b[:min(len(b), manifestLimit)], nil); err == nil {
+			if s, ok := l.tree["state"].(string); ok && s != "" {
+				return c.file(s)
+			}
+		}
+	}
+	return c.file(".iod")
 }

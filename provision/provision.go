@@ -21,10 +21,12 @@ const (
 	MsgUpToDate        = "document up to date"    // number
 	MsgDisturbed       = "document was disturbed" // verdict, reason: a stranger changed or removed it; it is published again
 	MsgConflict        = "document is another provisioner's"
-	MsgWaiting         = "cannot publish yet" // err, retry
-	MsgChain           = "chain connected"    // genesis
-	MsgProgramStarted  = "program started"    // program, pid
-	MsgProgramEnded    = "program ended"      // program, pid, exit
-	MsgSessionAdmitted = "session admitted"   // account, node, stream
-	MsgSessionEnded    = "session ended"      // account, node, stream, reason
+	MsgWaiting         = "cannot publish yet"                                                // err, retry
+	MsgChain           = "chain connected"                                                   // genesis
+	MsgProgramStarted  = "program started"                                                   // program, pid
+	MsgProgramEnded    = "program ended"                                                     // program, pid, exit
+	MsgSessionAdmitted = "session admitted"                                                  // account, node, stream
+	MsgSessionEnded    = "session ended"                                                     // account, node, stream, reason
+	MsgReloaded        = "manifest reloaded"                                                 // changes, restart
+	MsgRefused         = "the new manifest is refused; the device goes on by the one before" // err
 )

@@ -2,78 +2,68 @@ package provision
 
 import (
 	"context"
-	"log/slog"
 	"net"
+	"slices"
 
-	"iod/access"
 	"iod/mqtt"
 	"iod/overlay"
 )
 
-// gate lets the overlay ask the judge, and tells the log what came of it.
-type gate struct {
-	judge access.Judges
-	log   *slog.Logger
+// handlers serve the streams of a manifest by their kinds.
+type handlers struct {
+	of     map[string]overlay.Handler
+	scopes map[string]*mqtt.Scope // of streams of kind mqtt
 }
 
-// Admit asks the judge.
-func (g gate) Admit(ctx context.Context, r overlay.Request) (overlay.Pass, error) {
-	p, err := g.judge.Admit(ctx, r.Account, r.Stream)
-	if err != nil {
-		return nil, err
-	}
-	log := g.log.With("account", r.Account.String(), "node", r.Node.String(), "stream", r.Stream)
-	log.Info(MsgSessionAdmitted)
-	return pass{p, log}, nil
-}
-
-type pass struct {
-	*access.Pass
-	log *slog.Logger
-}
-
-// Release notes the session's end.
-func (p pass) Release() {
-	reason := "left"
-	select {
-	case <-p.Done():
-		reason = p.Err().Error()
-	default:
-	}
-	p.log.Info(MsgSessionEnded, "reason", reason)
-	p.Pass.Release()
-}
-
-func (d *Device) hasStream(name string) bool {
-	for _, s := range d.o.Manifest.Streams {
-		if s.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
-// handlers serves each stream by its kind.
-func (d *Device) handlers() func(string) (overlay.Handler, bool) {
-	all := make(map[string]overlay.Handler, len(d.o.Manifest.Streams))
-	for _, s := range d.o.Manifest.Streams {
+// newHandlers makes the handlers of a manifest that was checked. Scopes of streams that only share other topics are taken over, with
+// the connections in them.
+func (d *Device) newHandlers(m *Manifest) *handlers {
+	h := &handlers{of: map[string]overlay.Handler{}, scopes: map[string]*mqtt.Scope{}}
+	old, was := d.handlers.Load(), d.manifest.Load()
+	for _, s := range m.Streams {
 		switch s.Kind {
 		case "mqtt":
-			f := mqtt.Filter{Target: s.Target, Topics: s.Topics, User: s.User, Log: d.log}
+			scope, err := mqtt.NewScope(s.Topics)
+			if err != nil {
+				d.log.Error("stream cannot be served", "stream", s.Name, "err", err) // the manifest was checked
+				continue
+			}
+			if old != nil && old.scopes[s.Name] != nil && !moved(streamOf(was, s.Name), &s) {
+				scope = old.scopes[s.Name]
+			}
+			f := mqtt.Filter{Target: s.Target, Scope: scope, User: s.User, Log: d.log}
 			if s.PasswordEnv != "" {
 				f.Password = mqtt.Secret(d.o.Env(s.PasswordEnv))
 			}
-			all[s.Name] = mqttHandler{f}
+			h.of[s.Name], h.scopes[s.Name] = mqttHandler{f}, scope
 		case "udp":
-			all[s.Name] = overlay.UDP(s.Target)
+			h.of[s.Name] = overlay.UDP(s.Target)
 		default:
-			all[s.Name] = overlay.TCP(s.Target)
+			h.of[s.Name] = overlay.TCP(s.Target)
 		}
 	}
-	return func(name string) (overlay.Handler, bool) {
-		h, ok := all[name]
-		return h, ok
+	return h
+}
+
+// handler finds the handler of a stream, for the overlay.
+func (d *Device) handler(name string) (overlay.Handler, bool) {
+	h, ok := d.handlers.Load().of[name]
+	return h, ok
+}
+
+func (d *Device) hasStream(name string) bool { return streamOf(d.manifest.Load(), name) != nil }
+
+// streamOf returns the stream of a name; nil when there is none.
+func streamOf(m *Manifest, name string) *Stream {
+	if i := slices.IndexFunc(m.Streams, func(s Stream) bool { return s.Name == name }); i >= 0 {
+		return &m.Streams[i]
 	}
+	return nil
+}
+
+// moved reports whether a stream comes from somewhere else than before, so that what is connected to it has to begin anew.
+func moved(was, is *Stream) bool {
+	return was == nil || is == nil || was.Kind != is.Kind || was.Target != is.Target || was.User != is.User || was.PasswordEnv != is.PasswordEnv
 }
 
 // mqttHandler serves a consumer through a filter of its own.

@@ -15,8 +15,9 @@ import (
 
 func (a *app) deviceCommand() *cobra.Command {
 	return group("device", "Publish and run a device by its manifest", `The manifest (device.toml) says what the device is and shares. init writes one; check reads it; plan shows what would
-change on the chain; run publishes, keeps the owner's programs alive and lets in whom the owner granted access.`,
-		a.deviceInit(), a.deviceCheck(), a.devicePlan(), a.deviceRun(), a.deviceLogs(), a.deviceRemove())
+change on the chain; run publishes, keeps the owner's programs alive and lets in whom the owner granted access. status, reload
+and audit talk to a device that runs on this machine.`,
+		a.deviceInit(), a.deviceCheck(), a.devicePlan(), a.deviceRun(), a.deviceStatus(), a.deviceReload(), a.deviceLogs(), a.deviceAudit(), a.deviceRemove())
 }
 
 // manifestFlag adds the flag that names the manifest.
@@ -125,7 +126,10 @@ func (a *app) deviceRun() *cobra.Command {
 		Use:   "run",
 		Short: "Publish the device, keep its programs alive, and let in whom the owner granted access",
 		Long: `Runs until it is stopped. The programs start at once and are never restarted because the chain, a relay or the
-network is away. Nothing listens on this machine; the device dials its relays.`,
+network is away. Nothing listens on this machine but a socket for commands of the same user; the device dials its relays.
+
+When the manifest changes, or on SIGHUP, the device goes by the new one: only what differs begins anew, and a manifest with mistakes
+is refused. A service manager is told by sd_notify (Type=notify-reload, WatchdogSec=).`,
 		Example: "  iod device run -c device.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -137,7 +141,7 @@ network is away. Nothing listens on this machine; the device dials its relays.`,
 			if err != nil {
 				return err
 			}
-			err = provision.Run(c.Context(), provision.Options{Manifest: m, Key: p, RPC: a.endpoints(m.RPC...), Log: a.serviceLog()})
+			err = a.runDevice(c.Context(), m, p)
 			if errors.Is(err, provision.ErrRunning) {
 				return hint(err, "stop the other one, or give this one a state directory of its own (state = \"…\" in the manifest)")
 			}

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 //	exits CODE CMD …          run a command that must end with this exit code
 //	stay NAME CMD …           start a command that stays; it is ended with the script
 //	await NAME REGEXP [VAR]   wait for a line of its output; the first group goes into $VAR
-//	signal NAME INT|TERM|KILL
+//	signal NAME INT|TERM|HUP|KILL
 //	ended NAME CODE           wait for its end, with this exit code (-1: by a signal)
 //	take VAR REGEXP           put the first group found in the last output into $VAR
 //	until REGEXP CMD …        repeat a command until its output matches
