@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"iod/index"
@@ -30,7 +31,7 @@ func appendPage(b []byte, found *index.Page, q index.Query) []byte {
 		f := &found.Found[i]
 		size += len(f.Shown) + 2*len(f.Raw) + 128
 	}
-	b = append(b, make([]byte, 0, size)...)
+	b = slices.Grow(b, size)
 	b = append(b, `{"devices":[`...)
 	for i := range found.Found {
 		if i > 0 {

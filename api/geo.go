@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"iod/api/transport"
@@ -140,7 +141,7 @@ func (s *server) tile(c *call) (reply, error) {
 
 // appendMap writes a Collection as JSON: thousands of features with few bytes each.
 func appendMap(b []byte, m *atlas.Map) []byte {
-	b = append(b, make([]byte, 0, 64+256*len(m.Clusters))...)
+	b = slices.Grow(b, 64+256*len(m.Clusters))
 	b = append(b, `{"type":"FeatureCollection","features":[`...)
 	for i := range m.Clusters {
 		if i > 0 {
