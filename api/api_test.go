@@ -27,6 +27,7 @@ import (
 	"iod/document"
 	"iod/index"
 	"iod/index/atlas"
+	"iod/index/feed"
 	"iod/index/growth"
 	"iod/index/postgres/pgtest"
 	"iod/index/sqlite"
@@ -77,22 +78,24 @@ func newWorld(t testing.TB) *world {
 	c.Extend([]index.Event{storetest.Write(stranger, w.weather, []byte{0xde, 0xad}, nil), storetest.Erase(gone.Account(), gone.Account())}, []index.Deed{revoke})
 	first := uint32(0)
 	storetest.Fill(t, s, index.Options{Source: c, From: &first})
-	counts := atlas.New(s, atlas.Options{Poll: time.Millisecond, Now: func() time.Time { return storetest.Epoch.Add(10 * time.Minute) }})
+	hub := feed.New(s, feed.Options{Pace: time.Millisecond})
+	counts := atlas.New(s, atlas.Options{Hub: hub, Now: func() time.Time { return storetest.Epoch.Add(10 * time.Minute) }})
 	ctx, cancel := context.WithCancel(t.Context())
 	days := growth.New(s, growth.Options{})
-	ran := make(chan error, 2)
+	ran := make(chan error, 3)
+	go func() { ran <- hub.Run(ctx) }()
 	go func() { ran <- counts.Run(ctx) }()
 	go func() { ran <- days.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := errors.Join(<-ran, <-ran); err != nil {
+		if err := errors.Join(<-ran, <-ran, <-ran); err != nil {
 			t.Error(err)
 		}
 	})
 	for !counts.Ready() || !days.Ready() {
 		runtime.Gosched()
 	}
-	srv := httptest.NewServer(New(s, Options{Stale: -1, Atlas: counts, Growth: days, Pending: pendingOf{w.weather}, MaxAge: 100 * 365 * 24 * time.Hour}))
+	srv := httptest.NewServer(New(s, Options{Stale: -1, Atlas: counts, Growth: days, Feed: feed.NewServer(hub, feed.ServerOptions{Beat: 50 * time.Millisecond}), Pending: pendingOf{w.weather}, MaxAge: 100 * 365 * 24 * time.Hour}))
 	t.Cleanup(srv.Close)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	w.url = srv.URL

@@ -193,7 +193,7 @@ func (c *Client) get(ctx context.Context, path string, q url.Values, into any) e
 func (c *Client) ask(ctx context.Context, path string, q url.Values, into any) error {
 	u, err := url.Parse(c.Base)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return errors.New("not an http:// or https:// URL")
+		return errBase
 	}
 	u = u.JoinPath(path)
 	u.RawQuery = q.Encode()
@@ -208,19 +208,12 @@ func (c *Client) ask(ctx context.Context, path string, q url.Values, into any) e
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		var u *url.Error // its text repeats the URL
-		if errors.As(err, &u) {
-			err = u.Err
-		}
-		return err
+		return plainError(err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	body, err := readAnswer(res.Body)
 	if err != nil {
-		return fmt.Errorf("read its answer: %w", err)
-	}
-	if len(body) > maxAnswer {
-		return fmt.Errorf("its answer has more than %d bytes", maxAnswer)
+		return err
 	}
 	if res.StatusCode != http.StatusOK {
 		return problemOf(res.StatusCode, body)
@@ -229,6 +222,29 @@ func (c *Client) ask(ctx context.Context, path string, q url.Values, into any) e
 		return fmt.Errorf("its answer is not of the known form: %w", err)
 	}
 	return nil
+}
+
+var errBase = errors.New("not an http:// or https:// URL")
+
+// plainError leaves out the URL, which the caller names without its secrets.
+func plainError(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// readAnswer reads an answer whole, within bounds.
+func readAnswer(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("read its answer: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("its answer has more than %d bytes", maxAnswer)
+	}
+	return body, nil
 }
 
 // problemOf reads an answer that is none: a problem, or the form in which a resolver tells of one.

@@ -75,12 +75,14 @@ var (
 	descCount = prometheus.NewDesc("iod_devices", "Devices by status: live (verified or unverified) or ended.", []string{"status"}, nil)
 	descAside = prometheus.NewDesc("iod_set_aside", "Documents that are not believed.", nil, nil)
 	descLine  = prometheus.NewDesc("iod_changes", "Id of the newest line of history.", nil, nil)
+	descFeeds = prometheus.NewDesc("iod_feeds", "Change feeds that are open.", nil, nil)
+	descCut   = prometheus.NewDesc("iod_feeds_cut_total", "Change feeds that were ended because their clients read too slowly.", nil, nil)
 	descUp    = prometheus.NewDesc("iod_index_up", "1 when the index's database can be read.", nil, nil)
 )
 
 // Describe tells what Collect sends.
 func (indexCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBlock, descHead, descLag, descMoved, descCount, descAside, descLine, descUp} {
+	for _, d := range []*prometheus.Desc{descBlock, descHead, descLag, descMoved, descCount, descAside, descLine, descUp, descFeeds, descCut} {
 		to <- d
 	}
 }
@@ -95,6 +97,11 @@ func (c indexCollector) Collect(to chan<- prometheus.Metric) {
 	st, err := c.s.states.get(ctx, c.s.reader)
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	if c.s.Feed != nil {
+		feeds := c.s.Feed.Stats()
+		gauge(descFeeds, float64(feeds.Open))
+		to <- prometheus.MustNewConstMetric(descCut, prometheus.CounterValue, float64(feeds.Cut))
 	}
 	if err != nil {
 		c.s.log.Error("api: metrics", "error", err)

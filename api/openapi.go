@@ -63,6 +63,9 @@ func parameterOf(p *spec) map[string]any {
 	if p.Path {
 		v["in"], v["required"] = "path", true
 	}
+	if p.Header {
+		v["in"] = "header"
+	}
 	if p.Many > 0 {
 		v["schema"] = schema.Schema{"type": "array", "items": p.Schema, "maxItems": p.Many}
 		v["style"], v["explode"] = "form", true
@@ -99,7 +102,10 @@ func responses(rt *route, set *schema.Set, problem schema.Schema) map[string]any
 	content := map[string]any{}
 	for _, a := range rt.Answers {
 		media := map[string]any{}
-		if a.Type != nil {
+		switch {
+		case a.Media == eventsType: // a schema would be of the whole stream
+			media["x-event-data"] = set.Of(a.Type)
+		case a.Type != nil:
 			media["schema"] = set.Of(a.Type)
 		}
 		content[a.Media] = media

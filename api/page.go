@@ -42,7 +42,7 @@ type pageRoute struct {
 
 type pageParam struct {
 	Name, Kind, Doc, Example string
-	Path, Many               bool
+	Path, Header, Many       bool
 }
 
 type pageAnswer struct{ Media, Doc, Type, Anchor string }
@@ -92,10 +92,10 @@ func pageRouteOf(rt *route) pageRoute {
 	path, query := rt.Path, url.Values{}
 	for _, f := range rt.Fields {
 		s := f.about()
-		p.Params = append(p.Params, pageParam{s.Name, limits(s.Schema), s.Doc, s.Example, s.Path, s.Many > 0})
+		p.Params = append(p.Params, pageParam{s.Name, limits(s.Schema), s.Doc, s.Example, s.Path, s.Header, s.Many > 0})
 		if s.Path {
 			path = strings.ReplaceAll(path, "{"+s.Name+"}", s.Example)
-		} else if len(query) < 2 && s.Example != "" {
+		} else if len(query) < 2 && !s.Header && s.Example != "" {
 			query.Set(s.Name, s.Example)
 		}
 	}

@@ -18,6 +18,7 @@ const maxValue = 512
 type spec struct {
 	Name    string
 	Path    bool // of the path rather than of the query
+	Header  bool // of the header: the route reads it itself
 	Doc     string
 	Example string
 	Many    int // how often it may be given; 0: once
@@ -120,7 +121,7 @@ func parse(fields []field, query url.Values, path func(string) string) (args, er
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		i := slices.IndexFunc(fields, func(f field) bool { return !f.about().Path && f.about().Name == name })
+		i := slices.IndexFunc(fields, func(f field) bool { return !f.about().Path && !f.about().Header && f.about().Name == name })
 		if i < 0 {
 			return nil, unknown(fields, name)
 		}
@@ -134,7 +135,7 @@ func parse(fields []field, query url.Values, path func(string) string) (args, er
 func unknown(fields []field, name string) error {
 	var known []string
 	for _, f := range fields {
-		if !f.about().Path {
+		if !f.about().Path && !f.about().Header {
 			known = append(known, f.about().Name)
 		}
 	}

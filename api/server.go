@@ -16,6 +16,7 @@ import (
 	"iod/api/transport"
 	"iod/index"
 	"iod/index/atlas"
+	"iod/index/feed"
 	"iod/index/growth"
 )
 
@@ -26,7 +27,7 @@ type Options struct {
 	// Work is how many costly requests (searches, counts, maps) are worked on at once; as many as Queue wait for a second, and more are told to
 	// come back. 0: 4 for each processor, and 256.
 	Work, Queue int
-	// InFlight is how many requests of all kinds there may be at once. 0: 1024.
+	// InFlight is how many requests of all kinds there may be at once, open change feeds included. 0: 4096.
 	InFlight int
 	// Rate is how many requests a second a client may make on average, Burst how many at once. 0: no limit. Clients of loopback are
 	// not limited, unless Loopback.
@@ -45,6 +46,8 @@ type Options struct {
 	Metrics *prometheus.Registry // further metrics for /metrics; nil: none
 	// Atlas counts and draws maps; nil: the routes that need it answer 503. The caller runs it.
 	Atlas *atlas.Atlas
+	// Feed tells of changes; nil: its route answers 503. The caller runs its hub.
+	Feed *feed.Server
 	// Growth counts by days; nil: its route answers 503. The caller runs it.
 	Growth *growth.Growth
 	// Pending tells what is not final yet; nil: its route answers 503. The caller runs it.

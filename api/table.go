@@ -79,6 +79,8 @@ func (s *server) otherRoutes() []*route {
 		{Path: "/api/v1/status", ID: "getStatus", Tag: "index", Title: "How far the index is", Answers: jsonAnswer[Status]("The status."), Fresh: byBlock, Serve: (*server).status},
 		{Path: "/api/v1/stats", ID: "getStats", Tag: "index", Title: "The index in numbers", Doc: "Totals, live devices by what they offer, and what came and went by days.",
 			Fields: []field{paramTop, paramDays}, Answers: jsonAnswer[Stats]("The numbers."), Fresh: byContent, Cache: mapCache, Costly: true, Serve: (*server).stats},
+		{Path: changesPath, ID: "getChanges", Tag: "index", Title: "What changes, as it does", Doc: changesDoc, Fields: fieldsOf([]field{paramResume, headerResume}, filterParams),
+			Answers: []answer{{eventsType, reflect.TypeFor[Change](), "Server-sent events until the client goes."}}, Stream: true, Serve: (*server).changes},
 		{Path: "/api/v1/pending", ID: "getPending", Tag: "index", Title: "What is not final yet", Doc: "What blocks of the best chain beyond those taken in will mean once they are final. It may never come to pass.",
 			Fields: []field{paramOnly}, Answers: jsonAnswer[Pending]("What is pending."), Cache: "no-store", Serve: (*server).pending},
 		{Path: "/api/v1/set-aside", ID: "getSetAside", Tag: "index", Title: "What is set aside", Doc: "Documents that cannot be believed or read, with the reason, newest first.",
@@ -100,4 +102,6 @@ func (s *server) otherRoutes() []*route {
 }
 
 // streams are the routes whose time says nothing.
-var streams = map[string]bool{}
+var streams = map[string]bool{changesPath: true}
+
+const changesPath = "/api/v1/changes"

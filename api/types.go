@@ -27,7 +27,7 @@ var typeDocs = map[string]string{
 	"Term": "A value of a filter.", "Truths": "Counts by a filter that is true or false.", "Band": "A range of prices, both edges included.",
 	"Age": "What was updated within a time.", "Access": "Who may use a device's streams, and who could.",
 	"Grant": "A time in which an account could use a stream, without a break.", "Via": "One way from an account to a permission.",
-	"Stats": "What the index holds, in numbers.", "Day": "What happened on one day.", "Pending": "What blocks that are not final yet will mean.", "PendingChange": "What a block that is not final yet will mean once it is.",
+	"Change": "The data of an event of the change feed.", "Stats": "What the index holds, in numbers.", "Day": "What happened on one day.", "Pending": "What blocks that are not final yet will mean.", "PendingChange": "What a block that is not final yet will mean once it is.",
 	"LegacyEntry": "A device as the existing marketplace shows it.", "LegacyDevice": "What the existing marketplace shows of a document.",
 	"Problem": "What is wrong (RFC 9457).",
 	"Proof":   "The raw document of a device and what verified it, step by step, so that anybody can do it again.",

@@ -17,7 +17,7 @@ type Limits struct {
 	Rate     *Rate          // nil: none
 	Proxies  []netip.Prefix // whose X-Forwarded-For is believed
 	Loopback bool           // loopback clients are limited too
-	InFlight int            // requests in work at once; 0: 1024
+	InFlight int            // requests in work at once; 0: 4096
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
 	// Observe is told of each request that was answered; nil: nobody. The handler gives the route by SetRoute.
@@ -40,7 +40,7 @@ type guard struct {
 // Guard puts limits before a handler, and turns its panics into problems.
 func Guard(next http.Handler, l Limits) http.Handler {
 	if l.InFlight == 0 {
-		l.InFlight = 1024
+		l.InFlight = 4096
 	}
 	if l.Log == nil {
 		l.Log = slog.New(slog.DiscardHandler)

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// readTimeout bounds the reading of a request; answers may take longer.
+var readTimeout = 10 * time.Second
+
 // maxConns bounds the connections of a server.
 const maxConns = 8192
 
@@ -21,7 +24,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logge
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: readTimeout, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return context.WithValue(work, stopping{}, ctx.Done()) },
 	}

@@ -305,6 +305,44 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// An answer without an end outlasts the time for reading a request.
+func TestEndless(t *testing.T) {
+	before := readTimeout
+	readTimeout = 50 * time.Millisecond
+	defer func() { readTimeout = before }()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- Serve(ctx, ln, Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			long := time.NewTimer(500 * time.Millisecond)
+			defer long.Stop()
+			select {
+			case <-r.Context().Done():
+				io.WriteString(w, "cut")
+			case <-long.C:
+				io.WriteString(w, "whole")
+			}
+		}), Limits{}), nil)
+	}()
+	res, err := http.Get("http://" + ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "whole" {
+		t.Errorf("%q, %v", body, err)
+	}
+	res.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzAcceptEncoding(f *testing.F) {
 	for _, s := range []string{"", "gzip", "gzip;q=0", "*;q=0.1, gzip ; q=1", ",,;;==", "identity"} {
 		f.Add(s)

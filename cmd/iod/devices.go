@@ -22,7 +22,7 @@ const defaultIndex = "http://127.0.0.1:8080"
 
 func (a *app) devicesCommand() *cobra.Command {
 	return group("devices", "Search devices through an index, and verify what it says", "",
-		a.devicesList(), a.devicesShow())
+		a.devicesList(), a.devicesShow(), a.devicesWatch())
 }
 
 // indexFlag adds the flag that names the index.

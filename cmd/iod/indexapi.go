@@ -19,6 +19,7 @@ import (
 	"iod/api/transport"
 	"iod/index"
 	"iod/index/atlas"
+	"iod/index/feed"
 	"iod/index/growth"
 )
 
@@ -82,12 +83,14 @@ func (s *serving) options(log *slog.Logger) (api.Options, error) {
 // pages makes the handler of the pages.
 func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, store index.Store, tips index.Tips, o api.Options,
 	pages func(*atlas.Atlas, *index.Pending) (http.Handler, error)) (err error) {
-	counts, pending := atlas.New(store, atlas.Options{Log: o.Log}), index.NewPending(tips, store, o.Log)
+	hub := feed.New(store, feed.Options{Log: o.Log})
+	counts, pending := atlas.New(store, atlas.Options{Hub: hub, Log: o.Log}), index.NewPending(tips, store, o.Log)
 	days := growth.New(store, growth.Options{Log: o.Log})
-	o.Atlas, o.Pending, o.Growth = counts, pending, days
+	o.Atlas, o.Pending, o.Growth, o.Feed = counts, pending, days, feed.NewServer(hub, feed.ServerOptions{Log: o.Log})
 	if o.Pages, err = pages(counts, pending); err != nil {
 		return err
 	}
+	group.Go(func() error { return hub.Run(ctx) })
 	group.Go(func() error { return counts.Run(ctx) })
 	group.Go(func() error { return days.Run(ctx) })
 	group.Go(func() error { return pending.Run(ctx) })
