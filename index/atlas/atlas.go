@@ -54,10 +54,12 @@ type Atlas struct {
 
 	mu      sync.RWMutex
 	columns *columns
+	version uint64      // grows with every change of the columns
 	loaded  atomic.Bool // the listings were read once
 	partial atomic.Bool // they are being read anew
 
-	pool sync.Pool // of *scratch
+	pool   sync.Pool // of *scratch
+	facets memory[Facets]
 }
 
 // New returns an Atlas of a store. It answers ErrLoading until Run has read the listings.
@@ -114,6 +116,7 @@ type scratch struct {
 	ranks []index.Rank
 	tally tally
 	grid  grid
+	key   []byte
 }
 
 // open compiles a query and locks the columns against changes; close must follow.

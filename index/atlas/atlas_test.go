@@ -222,10 +222,8 @@ func checkColumns(t tester, c *columns) {
 				continue
 			}
 			alive++
-			offers += len(c.blocks[n].label[:b.ends[i]])
-			if from, _ := b.offers(i); from > 0 {
-				offers -= from
-			}
+			from, to := b.offers(i)
+			offers += to - from
 			at, known := c.table.find(&b.account[i], c.accountAt)
 			if !known || c.table.slots[at] != slotOf(n, i) {
 				t.Fatalf("the table does not know row %d of block %d", i, n)

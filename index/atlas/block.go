@@ -57,7 +57,7 @@ type block struct {
 	owner   []uint64 // columns.ownerKey
 	x, y    []uint32 // easting, southing
 	lat     []int32
-	ends    []uint16 // of the row's offers
+	ends    []uint16 // of the offers of the row before: 0, and then one for each row
 	label   []uint32 // by offer
 	price   []priceKey
 	long    []longPrice // of offers whose key does not tell all, in their order
@@ -79,7 +79,8 @@ type longPrice struct {
 // newBlock makes room for so many rows and offers, and a few more.
 func newBlock(number uint32, from uint64, rows, offers int) *block {
 	b := &block{number: number, from: from, within: nowhere}
-	b.room(rows, offers)
+	b.room(max(rows, 1), offers)
+	b.ends = append(b.ends, 0)
 	return b
 }
 
@@ -90,7 +91,7 @@ func (b *block) room(rows, offers int) {
 	if rows > cap(b.rank) {
 		n := min(rows+rows/8+16, blockRows)
 		b.account, b.rank, b.owner = grown(b.account, n), grown(b.rank, n), grown(b.owner, n)
-		b.lat, b.ends = grown(b.lat, n), grown(b.ends, n)
+		b.lat, b.ends = grown(b.lat, n), grown(b.ends, n+1)
 		if b.from != unplaced {
 			b.x, b.y = grown(b.x, n), grown(b.y, n)
 		}
@@ -150,12 +151,7 @@ func (b *block) offer(label uint32, k priceKey, p *index.Price) {
 }
 
 // offers are the bounds of a row's offers.
-func (b *block) offers(i int) (from, to int) {
-	if i > 0 {
-		from = int(b.ends[i-1])
-	}
-	return from, int(b.ends[i])
-}
+func (b *block) offers(i int) (from, to int) { return int(b.ends[i]), int(b.ends[i+1]) }
 
 // exact is the price of an offer whose key tells too little.
 func (b *block) exact(offer int) *index.Price {

@@ -341,7 +341,7 @@ func (a *answer) add(at Cell, c *cell) {
 func (g *grid) gridMap(columns *columns, exact bool) Map {
 	single := 0
 	for _, n := range g.filled {
-		single += b2i(g.cells[n].n == 1)
+		single += int(bit(g.cells[n].n == 1))
 	}
 	a := newAnswer(columns, exact, len(g.filled), single)
 	shift := 32 - g.level
@@ -365,7 +365,7 @@ func (g *grid) spotMap(columns *columns, exact bool) Map {
 		return cmp.Or(cmp.Compare(p.y, q.y), cmp.Compare(p.x, q.x))
 	})
 	spots, single := 0, 0
-	g.runs(func(run []place) { spots++; single += b2i(len(run) == 1) })
+	g.runs(func(run []place) { spots++; single += int(bit(len(run) == 1)) })
 	a := newAnswer(columns, exact, spots, single)
 	g.runs(func(run []place) {
 		p, c := run[0], cell{n: len(run), one: run[0].at, west: run[0].x, east: run[0].x, low: run[0].lat, high: run[0].lat}

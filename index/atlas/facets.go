@@ -3,6 +3,7 @@ package atlas
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"math/bits"
 	"slices"
 	"time"
@@ -52,7 +53,8 @@ var Ages = [...]time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 30 
 // DefaultTop is how many terms a facet has when Facets is asked for none in particular.
 const DefaultTop = 20
 
-// Facets counts the values of every filter under the others. top is how many terms it tells of each; 0: DefaultTop.
+// Facets counts the values of every filter under the others. top is how many terms it tells of each; 0: DefaultTop. The slices of the
+// answer must not be changed.
 func (a *Atlas) Facets(ctx context.Context, q index.Query, top int) (Facets, error) {
 	if top <= 0 {
 		top = DefaultTop
@@ -63,6 +65,10 @@ func (a *Atlas) Facets(ctx context.Context, q index.Query, top int) (Facets, err
 		return Facets{}, err
 	}
 	defer a.close(s)
+	s.key = binary.AppendVarint(appendQuery(s.key[:0], &q), int64(top))
+	if f, ok := a.facets.recall(s.key, a.version, now); ok && f.Exact == s.exact {
+		return f, nil
+	}
 	t := &s.tally
 	t.begin(a.columns, now)
 	for _, n := range a.columns.order {
@@ -70,7 +76,10 @@ func (a *Atlas) Facets(ctx context.Context, q index.Query, top int) (Facets, err
 			t.block(&s.plan, b, &s.rows)
 		}
 	}
-	return t.facets(a.columns, &q, s.exact, top), nil
+	t.spread(&s.plan, &a.columns.labels)
+	f := t.facets(a.columns, &q, s.exact, top)
+	a.facets.keep(s.key, a.version, now, f)
+	return f, nil
 }
 
 // tally counts listings by the values of every filter.
@@ -81,38 +90,44 @@ type tally struct {
 	since   [len(Ages)]index.Rank
 	ages    [len(Ages) + 1]int // newest to oldest, each counted once
 	edges   []index.Price
-	keys    []priceKey // of the edges
-	bands   []int
-	free    int // offers for nothing are a band of their own: 1
+	keys    [mostBands - 1]priceKey // of the edges; noPrice: there is none
+	bands   [mostBands + 3]int
+	priced  bool // there are offers for something
+	free    bool // and offers for nothing
+
+	alone []uint32 // listings with one offer, by its label
 
 	types, units, kinds counts
 	serial              uint32
 }
 
 // counts are numbers of listings by word. A listing has the word for several offers, but counts once.
-type counts struct {
-	n    []uint32
-	last []uint32 // serial of the last listing counted
+type counts []struct {
+	n    uint32
+	last uint32 // serial of the last listing counted
 }
 
 func (c *counts) clear(size int) {
-	if cap(c.n) < size {
-		c.n, c.last = make([]uint32, size+size/4), make([]uint32, size+size/4)
+	if cap(*c) < size {
+		*c = make(counts, size+size/4)
 	}
-	c.n, c.last = c.n[:size], c.last[:size]
-	clear(c.n)
-	clear(c.last)
+	*c = (*c)[:size]
+	clear(*c)
 }
 
-func (c *counts) add(word, serial uint32) {
-	if c.last[word] != serial {
-		c.last[word] = serial
-		c.n[word]++
-	}
+func (c counts) add(word, serial uint32) {
+	x := &c[word]
+	x.n += uint32(bit(x.last != serial))
+	x.last = serial
 }
 
 func (t *tally) begin(c *columns, now time.Time) {
-	*t = tally{columns: c, types: t.types, units: t.units, kinds: t.kinds, edges: t.edges[:0], keys: t.keys[:0], bands: t.bands[:0]}
+	*t = tally{columns: c, types: t.types, units: t.units, kinds: t.kinds, edges: t.edges[:0], alone: t.alone[:0]}
+	if cap(t.alone) < len(c.labels.all) {
+		t.alone = make([]uint32, len(c.labels.all)+len(c.labels.all)/4)
+	}
+	t.alone = t.alone[:len(c.labels.all)]
+	clear(t.alone)
 	t.types.clear(len(c.labels.types.text))
 	t.units.clear(len(c.labels.units.text))
 	t.kinds.clear(len(c.labels.kinds.text))
@@ -127,85 +142,118 @@ const mostBands = 6
 
 // cut chooses the edges between the bands: steps of 1, 2, 5, 10, … that part all offers into about equal numbers.
 func (t *tally) cut(c *columns) {
-	all, free := 0, c.steps[0]
+	all, sum := 0, 0
 	for _, n := range c.steps[1:] {
 		all += n
 	}
-	if free > 0 {
-		t.free = 1
+	t.free, t.priced = c.steps[0] > 0, all > 0
+	for i := range t.keys {
+		t.keys[i] = noPrice
 	}
-	sum := 0
 	for i, n := range c.steps[1:] {
 		if sum*mostBands >= all*(len(t.edges)+1) && n > 0 {
 			t.edges = append(t.edges, stepPrice(i+1))
-			t.keys = append(t.keys, keyOf(&t.edges[len(t.edges)-1]))
+			t.keys[len(t.edges)-1] = keyOf(&t.edges[len(t.edges)-1])
 		}
 		sum += n
 	}
-	bands := t.free
-	if all > 0 {
-		bands += len(t.edges) + 1
-	}
-	for range bands {
-		t.bands = append(t.bands, 0)
-	}
 }
 
-// block counts the rows of a block that meet the conditions on places, owner and text.
+// block counts the rows of a block that meet the conditions on places, owner and text. Of those of state, freshness and offers, a row
+// must meet all to count in every facet, and all but one facet's to count in that one.
 func (t *tally) block(p *plan, b *block, m *bitmap) {
 	believed, fresh := *m, *m
 	p.believed(b, &believed)
-	if p.since != 0 {
-		fresh.narrow(func(i int) bool { return b.rank[i] >= p.since })
-	}
+	p.fresh(b, &fresh)
 	for w := range m {
-		for rest := believed[w] | fresh[w]; rest != 0; rest &= rest - 1 {
-			bit := rest & -rest
-			i := w<<6 + bits.TrailingZeros64(rest)
-			t.row(p, b, i, believed[w]&bit != 0, fresh[w]&bit != 0)
+		both, found := believed[w]&fresh[w], believed[w]|fresh[w]
+		if met := t.word(p, b, w, both); p.offers {
+			found = met | p.meets(b, w, believed[w]^fresh[w])
 		}
+		t.found += bits.OnesCount64(found & both)
+		t.states[0] += bits.OnesCount64(found & fresh[w] &^ b.verified[w])
+		t.states[1] += bits.OnesCount64(found & fresh[w] & b.verified[w])
+		t.age(b, w, found&believed[w])
 	}
 }
 
-// row counts a listing that is believed as asked for, or fresh enough, or both.
-func (t *tally) row(p *plan, b *block, i int, believed, fresh bool) {
+// word counts the offers of 64 rows, and returns those of which one meets all conditions. Most have one offer: that is counted by its
+// label, for which the words are counted in the end.
+func (t *tally) word(p *plan, b *block, w int, rows uint64) (found uint64) {
+	labels, prices, met, alone := b.label, b.price, p.met, t.alone
+	for ; rows != 0; rows &= rows - 1 {
+		i := bits.TrailingZeros64(rows)
+		o, to := b.offers(w<<6 + i)
+		if to-o != 1 {
+			found |= t.row(p, b, o, to) << i
+			continue
+		}
+		label, cheap := labels[o], uint64(1)
+		if p.priced {
+			cheap = p.affordable(b, o)
+		}
+		alone[label] += uint32(cheap)
+		if met[label] != ofLabel {
+			continue
+		}
+		found |= cheap << i
+		band, more := t.band(prices[o])
+		t.bands[band&7]++
+		if more != 0 {
+			t.bands[bits.TrailingZeros64(more)]++
+		}
+	}
+	return found
+}
+
+// meets is the rows of a word of which an offer meets all its conditions.
+func (p *plan) meets(b *block, w int, rows uint64) (found uint64) {
+	for ; rows != 0; rows &= rows - 1 {
+		i := bits.TrailingZeros64(rows)
+		for o, to := b.offers(w<<6 + i); o < to; o++ {
+			found |= bit(p.met[b.label[o]] == ofLabel) & p.affordable(b, o) << i
+		}
+	}
+	return found
+}
+
+// age counts rows by how old they are.
+func (t *tally) age(b *block, w int, rows uint64) {
+	old := bits.OnesCount64(rows)
+	if b.newest >= t.since[len(t.since)-1] {
+		for ; rows != 0; rows &= rows - 1 {
+			rank := b.rank[w<<6+bits.TrailingZeros64(rows)]
+			if rank < t.since[len(t.since)-1] {
+				continue
+			}
+			age := 0
+			for rank < t.since[age] {
+				age++
+			}
+			t.ages[age]++
+			old--
+		}
+	}
+	t.ages[len(t.since)] += old
+}
+
+// row counts the offers from one to before another, which are those of a listing, and is 1 when one of them meets all conditions.
+func (t *tally) row(p *plan, b *block, o, to int) (found uint64) {
 	t.serial++
-	found, bands := false, 0
-	for o, to := b.offers(i); o < to; o++ {
-		met := p.met[b.label[o]]
-		if !p.priced || p.affordable(b, o) {
-			met |= ofPrice
-		}
-		found = found || met == ofAll
-		if believed && fresh {
-			bands |= t.offer(b, o, met)
-		}
+	var bands uint64
+	for ; o < to; o++ {
+		met := p.met[b.label[o]] | ofPrice*uint8(p.affordable(b, o))
+		found |= bit(met == ofAll)
+		bands |= t.offer(b, o, met)
 	}
-	if believed && fresh {
-		for ; bands != 0; bands &= bands - 1 {
-			t.bands[bits.TrailingZeros(uint(bands))]++
-		}
-		if found || !p.offers {
-			t.found++
-		}
+	for ; bands != 0; bands &= bands - 1 {
+		t.bands[bits.TrailingZeros64(bands)]++
 	}
-	if !found && p.offers {
-		return
-	}
-	if fresh {
-		t.states[b2i(b.verified.has(i))]++
-	}
-	if believed {
-		age := 0
-		for age < len(t.since) && b.rank[i] < t.since[age] {
-			age++
-		}
-		t.ages[age]++
-	}
+	return found
 }
 
-// offer counts an offer that meets all conditions, or all but those of one facet, and returns the bands that it is of.
-func (t *tally) offer(b *block, o int, met uint8) (bands int) {
+// offer counts an offer of several that meets all conditions, or all but those of one facet, and returns the bands that it is of.
+func (t *tally) offer(b *block, o int, met uint8) (bands uint64) {
 	lacks := ofAll &^ met
 	if lacks&(lacks-1) != 0 {
 		return 0
@@ -220,33 +268,48 @@ func (t *tally) offer(b *block, o int, met uint8) (bands int) {
 	if lacks&^ofKind == 0 {
 		t.kinds.add(x.kind, t.serial)
 	}
-	if k := b.price[o]; lacks&^ofPrice == 0 && k != noPrice {
-		return t.band(k)
+	if lacks&^ofPrice == 0 {
+		band, more := t.band(b.price[o])
+		return 1<<band | more
 	}
 	return 0
 }
 
-// band is the set of bands that a price is of: two at an edge.
-func (t *tally) band(k priceKey) int {
-	if k == 0 { // the lowest band has no lower limit, so it is of that as well
-		return 1<<min(len(t.bands), 2) - 1
+// The places in tally.bands: for offers for nothing, and from where on for the bands between the edges, and then for offers
+// without a price.
+const (
+	freeBand = iota
+	firstBand
+)
+
+// band is the place of a price in bands, and the bit of a second one: what is at an edge is of two, and what is free of the lowest
+// band as well, which has no lower limit.
+func (t *tally) band(k priceKey) (band, more uint64) {
+	e := &t.keys
+	band = firstBand + bit(k > e[0]) + bit(k > e[1]) + bit(k > e[2]) + bit(k > e[3]) + bit(k > e[4]) + bit(k == noPrice)
+	if k == e[0] || k == e[1] || k == e[2] || k == e[3] || k == e[4] {
+		return band, 1 << (band + 1)
 	}
-	for i, edge := range t.keys {
-		if k < edge {
-			return 1 << (i + t.free)
-		}
-		if k == edge {
-			return 3 << (i + t.free)
-		}
-	}
-	return 1 << (len(t.keys) + t.free)
+	return band, bit(k == 0) << freeBand
 }
 
-func b2i(b bool) int {
-	if b {
-		return 1
+// spread adds what was counted by label to the words.
+func (t *tally) spread(p *plan, l *labels) {
+	for label, n := range t.alone {
+		if n == 0 {
+			continue
+		}
+		x, lacks := l.all[label], ofLabel&^p.met[label]
+		if lacks&^ofType == 0 {
+			t.types[x.dataType].n += n
+		}
+		if lacks&^ofUnit == 0 {
+			t.units[x.unit].n += n
+		}
+		if lacks&^ofKind == 0 {
+			t.kinds[x.kind].n += n
+		}
 	}
-	return 0
 }
 
 func (t *tally) facets(c *columns, q *index.Query, exact bool, top int) Facets {
@@ -254,20 +317,7 @@ func (t *tally) facets(c *columns, q *index.Query, exact bool, top int) Facets {
 	f.DataTypes = t.types.terms(&c.labels.types, q.DataTypes, top)
 	f.Units = t.units.terms(&c.labels.units, q.Units, top)
 	f.Kinds = t.kinds.terms(&c.labels.kinds, q.Kinds, top)
-	for i, n := range t.bands {
-		band := Band{N: n}
-		if i -= t.free; i < 0 {
-			band.Min, band.Max = new(index.Price), new(index.Price)
-		} else {
-			if i > 0 {
-				band.Min = new(t.edges[i-1])
-			}
-			if i < len(t.edges) {
-				band.Max = new(t.edges[i])
-			}
-		}
-		f.Prices = append(f.Prices, band)
-	}
+	f.Prices = t.prices()
 	sum := 0
 	for i, n := range t.ages {
 		sum += n
@@ -280,10 +330,30 @@ func (t *tally) facets(c *columns, q *index.Query, exact bool, top int) Facets {
 	return f
 }
 
+// prices are the bands that there are offers in, be it none that is found.
+func (t *tally) prices() (bands []Band) {
+	if t.free {
+		bands = append(bands, Band{new(index.Price), new(index.Price), t.bands[freeBand]})
+	}
+	for i := range len(t.edges) + 1 {
+		band := Band{N: t.bands[firstBand+i]}
+		if i > 0 {
+			band.Min = new(t.edges[i-1])
+		}
+		if i < len(t.edges) {
+			band.Max = new(t.edges[i])
+		}
+		if t.priced {
+			bands = append(bands, band)
+		}
+	}
+	return bands
+}
+
 // terms are the most frequent words, and those that are chosen.
-func (c *counts) terms(w *words, chosen []string, top int) (t Terms) {
-	for code, n := range c.n {
-		text := w.text[code]
+func (c counts) terms(w *words, chosen []string, top int) (t Terms) {
+	for code := range c {
+		n, text := c[code].n, w.text[code]
 		if n == 0 || text == "" {
 			continue
 		}
@@ -302,8 +372,8 @@ func (c *counts) terms(w *words, chosen []string, top int) (t Terms) {
 			continue
 		}
 		x := Term{Value: name}
-		if code, ok := w.code[name]; ok && c.n[code] > 0 {
-			x.N = int(c.n[code])
+		if code, ok := w.code[name]; ok && c[code].n > 0 {
+			x.N = int(c[code].n)
 			t.Others--
 		}
 		t.Top = append(t.Top, x)

@@ -99,6 +99,7 @@ func (a *Atlas) load(ctx context.Context) error {
 	}
 	a.apply(rows)
 	a.mu.Lock()
+	a.version++
 	a.columns.sweep()
 	a.mu.Unlock()
 	a.loaded.Store(true)
@@ -111,6 +112,7 @@ func (a *Atlas) load(ctx context.Context) error {
 func (a *Atlas) apply(rows []index.Row) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.version++
 	for i := range rows {
 		a.columns.put(&rows[i])
 	}

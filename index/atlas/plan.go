@@ -37,7 +37,8 @@ type plan struct {
 	priced bool
 	from   priceKey // offers from and to these prices
 	to     priceKey
-	min    *index.Price // when keys tell too little
+	edgy   bool // the keys of the limits tell too little
+	min    *index.Price
 	max    *index.Price
 
 	chosen bitset // scratch: words of a dictionary
@@ -73,6 +74,7 @@ func (p *plan) compile(c *columns, q *index.Query, ranks []index.Rank) {
 	if q.MaxPrice != nil {
 		p.to, p.max = keyOf(q.MaxPrice), q.MaxPrice
 	}
+	p.edgy = p.from.more() || p.to.more() && p.max != nil
 	p.offers = p.priced || len(q.DataTypes) > 0 || len(q.Units) > 0 || len(q.Kinds) > 0
 	p.label(&c.labels, q)
 }
@@ -177,7 +179,7 @@ func (p *plan) believed(b *block, m *bitmap) bool {
 			m[i] &^= b.verified[i]
 		}
 	default:
-		return false
+		*m = bitmap{}
 	}
 	return !m.empty()
 }
@@ -188,6 +190,7 @@ func (p *plan) fresh(b *block, m *bitmap) bool {
 		return true
 	}
 	if b.newest < p.since {
+		*m = bitmap{}
 		return false
 	}
 	m.narrow(func(i int) bool { return b.rank[i] >= p.since })
@@ -199,37 +202,50 @@ func (p *plan) offered(b *block, m *bitmap) bool {
 	if !p.offers {
 		return true
 	}
-	m.narrow(func(i int) bool {
-		for o, to := b.offers(i); o < to; o++ {
-			if p.met[b.label[o]] == ofLabel && (!p.priced || p.affordable(b, o)) {
-				return true
+	met, labels := p.met, b.label
+	for w, word := range m {
+		for rest := word; rest != 0; rest &= rest - 1 {
+			i := bits.TrailingZeros64(rest)
+			o, to := b.offers(w<<6 + i)
+			var any uint64
+			for ; o < to; o++ {
+				any |= bit(met[labels[o]] == ofLabel) & p.affordable(b, o)
 			}
+			word &^= (1 - any) << i
 		}
-		return false
-	})
+		m[w] = word
+	}
 	return !m.empty()
 }
 
-// affordable says whether an offer has a price within the limits.
-func (p *plan) affordable(b *block, o int) bool {
+// affordable is 1 for an offer with a price within the limits. It takes no branches that depend on the offer, unless the limits have
+// more digits than keys tell.
+func (p *plan) affordable(b *block, o int) uint64 {
+	if !p.priced {
+		return 1
+	}
 	k := b.price[o]
-	if k < p.from || k > p.to {
-		return false
+	if p.edgy && k.more() && (k == p.from || k == p.to) {
+		exact := b.exact(o)
+		return bit(k >= p.from && k <= p.to && (k != p.from || exact.Compare(*p.min) >= 0) && (k != p.to || exact.Compare(*p.max) <= 0))
 	}
-	if !k.more() || k != p.from && k != p.to {
-		return true
+	return bit(k >= p.from) & bit(k <= p.to)
+}
+
+// bit is 1 for true.
+func bit(b bool) uint64 {
+	if b {
+		return 1
 	}
-	exact := b.exact(o)
-	return (k != p.from || exact.Compare(*p.min) >= 0) && (k != p.to || exact.Compare(*p.max) <= 0)
+	return 0
 }
 
 // narrow keeps of the rows that are set those that keep says.
 func (m *bitmap) narrow(keep func(i int) bool) {
 	for w, word := range m {
 		for rest := word; rest != 0; rest &= rest - 1 {
-			if i := bits.TrailingZeros64(rest); !keep(w<<6 + i) {
-				word &^= 1 << i
-			}
+			i := bits.TrailingZeros64(rest)
+			word &^= bit(!keep(w<<6+i)) << i
 		}
 		m[w] = word
 	}
