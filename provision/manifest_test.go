@@ -7,10 +7,15 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 	"pgregory.net/rapid"
+
+	"iod/supervise"
+	"iod/update"
 )
 
 var rewrite = flag.Bool("update", false, "write what the bad manifests' messages are now")
@@ -195,5 +200,58 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := Parse("device.toml", text); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestProgram reads a [[program]] that says everything.
+func TestProgram(t *testing.T) {
+	m, err := Parse("device.toml", []byte(`key = "k"
+[device]
+data_type = "weather"
+
+[[program]]
+name = "db"
+command = ["db"]
+
+[[program]]
+name = "weather"
+command = ["./weather", "--listen", "127.0.0.1:1883"]
+dir = "data"
+env = {A = "1"}
+env_file = "weather.env"
+secrets = {TOKEN = "token.txt"}
+user = "nobody"
+after = ["db"]
+ready = {topic = "mqtt://127.0.0.1:1883/measurements/#", within = "90s"}
+alive = {http = "http://127.0.0.1:8080/health", every = "10s", timeout = "2s", failures = 5}
+stop = {signal = "SIGINT", grace = "20s"}
+restart = {min = "1s", max = "10m", healthy = "2m"}
+limits = {memory = "64MiB", cpu = "150%", files = 256, processes = 32}
+log = {size = "256KiB", files = 3}
+
+[program.update]
+version = "1.2.0"
+url = "https://example.com/weather-1.2.0"
+sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+max_size = "20MB"
+strategy = "beside"
+within = "5m"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, _ := update.ParseSum("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+	want := Program{Name: "weather", Command: []string{"weather", "--listen", "127.0.0.1:1883"}, Dir: "data", Env: []string{"A=1"}, EnvFile: "weather.env",
+		Secrets: []supervise.Secret{{Name: "TOKEN", File: "token.txt"}}, User: "nobody", After: []string{"db"},
+		Ready: &supervise.Ready{Probe: supervise.Probe{Topic: "mqtt://127.0.0.1:1883/measurements/#"}, Within: 90 * time.Second},
+		Alive: &supervise.Alive{Probe: supervise.Probe{HTTP: "http://127.0.0.1:8080/health"}, Every: 10 * time.Second, Timeout: 2 * time.Second, Failures: 5},
+		Stop:  supervise.Stop{Signal: syscall.SIGINT, Grace: 20 * time.Second}, Restart: supervise.Policy{Min: time.Second, Max: 10 * time.Minute, Healthy: 2 * time.Minute},
+		Limits: supervise.Limits{Memory: 64 << 20, CPU: 1.5, Files: 256, Processes: 32}, Log: supervise.LogLimits{Size: 256 << 10, Files: 3},
+		Update: &update.Version{Name: "1.2.0", Sum: sum, URL: "https://example.com/weather-1.2.0", Most: 20e6, Beside: true, Within: 5 * time.Minute}}
+	if got := m.Programs[1]; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if managed := m.managed(); managed[1].User != "nobody" || managed[1].Want != m.Programs[1].Update || managed[1].Policy.Max != 10*time.Minute {
+		t.Errorf("%+v", managed)
 	}
 }

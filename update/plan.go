@@ -63,8 +63,8 @@ const (
 	record Step = "record" // the state is to be written, which failed before
 )
 
-// Next decides what to do next, given what is remembered and what is whole on disk.
-func Next(want *Version, s State, have func(Sum) bool) Step {
+// Next decides what to do next, given what is remembered, what is whole on disk, and what runs now (nil: the command of the manifest).
+func Next(want *Version, s State, have func(Sum) bool, runs *Ref) Step {
 	if want == nil {
 		return Nothing
 	}
@@ -74,7 +74,7 @@ func Next(want *Version, s State, have func(Sum) bool) Step {
 	if !have(want.Sum) {
 		return Fetch
 	}
-	if runs := s.Runs(have); runs != nil && runs.Sum == want.Sum {
+	if runs != nil && runs.Sum == want.Sum {
 		return Nothing
 	}
 	if s.Trying != nil && s.Trying.Sum == want.Sum && s.Trying.Starts >= mostStarts {

@@ -150,9 +150,6 @@ func (s *store) keep(sum Sum) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
 	got, err := s.hash(s.part(sum))
 	if err == nil && got != sum {
 		err = fmt.Errorf("%w: %s", errSum, got)

@@ -110,6 +110,7 @@ type program struct {
 	store  *store
 	state  State
 	dirty  bool // state is not on disk yet
+	now    *Ref // the version that the supervisor has; nil: the command of the manifest
 	status Update
 }
 
@@ -232,10 +233,12 @@ func (k *Keeper) open(p Program) *program {
 // runs is what is to run now. The caller holds mu, or is the only one to know p.
 func (p *program) runs() supervise.Program {
 	if p.spec.Want != nil {
-		if r := p.state.Runs(p.store.has); r != nil && r.Sum == p.spec.Want.Sum {
-			return p.as(Ref{p.spec.Want.Name, r.Sum}) // the manifest may call it otherwise now
-		} else if r != nil {
-			return p.as(*r)
+		if r := p.state.Runs(p.store.has); r != nil {
+			p.now = &Ref{r.Name, r.Sum}
+			if r.Sum == p.spec.Want.Sum {
+				p.now.Name = p.spec.Want.Name // the manifest may call it otherwise now
+			}
+			return p.as(*p.now)
 		}
 	}
 	return p.spec.Program
@@ -255,10 +258,10 @@ func (k *Keeper) work(ctx context.Context, p *program) {
 	log := k.o.Log.With("program", p.spec.Name, "version", want.Name)
 	for n := 0; ctx.Err() == nil; {
 		k.mu.Lock()
-		st, dirty := p.state, p.dirty
+		st, dirty, now := p.state, p.dirty, p.now
 		k.mu.Unlock()
 		var err error
-		step := Next(want, st, p.store.has)
+		step := Next(want, st, p.store.has, now)
 		if dirty {
 			step = record
 		}
@@ -348,6 +351,9 @@ func (k *Keeper) try(ctx context.Context, p *program, st State, log *slog.Logger
 	switch {
 	case err == nil:
 		log.Info("version is kept")
+		k.mu.Lock()
+		p.now = &ref
+		k.mu.Unlock()
 		return k.settle(p, begun.Keep(ref))
 	case errors.As(err, &failed) && !stopped(ctx):
 		log.Error("version has failed; the one before runs", "reason", failed.Reason)
@@ -358,7 +364,7 @@ func (k *Keeper) try(ctx context.Context, p *program, st State, log *slog.Logger
 }
 
 // stopTime is how much sooner a program may hear than iod that the machine or the service stops.
-const stopTime = 500 * time.Millisecond
+var stopTime = 500 * time.Millisecond
 
 // stopped reports whether a program may have ended because everything does.
 func stopped(ctx context.Context) bool {
