@@ -41,6 +41,9 @@ type Options struct {
 	// Retry bounds how long a read, a fee estimate or a submission goes on looking for a connection after it lost one or found
 	// every endpoint put off; what each endpoint's pause exceeds is not waited for. Zero means 5 seconds, less none.
 	Retry time.Duration
+	// Patience is how long following finality bears with a node that stands still or is behind another, before it looks for one
+	// that is further. Zero means 30 seconds.
+	Patience time.Duration
 	// MaxAnswer bounds one answer of a node in bytes. Zero means 32 MiB.
 	MaxAnswer int64
 	// Dial replaces the network; nil: the machine's.
@@ -101,6 +104,9 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	if o.climb > 0 {
 		c.climb = o.climb
+	}
+	if o.Patience > 0 {
+		c.patience = o.Patience
 	}
 	if c.o.Retry == 0 {
 		c.o.Retry = retryFor

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"iod/chain/rpc"
@@ -20,11 +22,16 @@ const (
 // FollowFinalised yields every finalised block from number from on, ascending and without a gap, across reconnects and
 // failovers, until ctx ends or the consumer stops. Its blocks hold their events already. An error that it yields is final: that
 // of ctx, ErrClosed, or a *FinalityError when a node contradicts what was final before. A node that is behind the one
-// before is waited for a while, then left.
+// before is waited for a while, then left, and so is one that stands still while another endpoint is further.
 func (c *Client) FollowFinalised(ctx context.Context, from uint32) iter.Seq2[*Block, error] {
 	return func(yield func(*Block, error) bool) {
 		f := &follower{c: c, next: from, yield: yield, width: window}
 		defer f.caughtUp()
+		watch, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() { c.overtake(watch, &f.heads) })
 		err := c.follow(ctx, true, f.head)
 		if err != nil && !f.stopped {
 			yield(nil, err)
@@ -39,7 +46,8 @@ type follower struct {
 	last    Hash   // of the block yielded last, next-1; zero at first
 	yield   func(*Block, error) bool
 	stopped bool
-	width   uint64 // of the window; less than window where blocks are too large for an answer
+	width   uint64       // of the window; less than window where blocks are too large for an answer
+	heads   atomic.Int64 // how many have come
 	// behind leaves a session whose heads stay below next-1; nil while they do not.
 	behind   *time.Timer
 	behindOn *session
@@ -47,6 +55,7 @@ type follower struct {
 
 // head handles a finalised head: everything up to it is yielded.
 func (f *follower) head(ctx context.Context, s *session, hash Hash, h *header) error {
+	f.heads.Add(1)
 	n := uint32(h.Number)
 	if uint64(n)+1 < uint64(f.next) && !f.last.IsZero() {
 		f.wait(s)

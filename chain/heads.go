@@ -20,7 +20,7 @@ type heads struct {
 }
 
 // errBehind is why a node is left that is behind what another one had called final.
-var errBehind = errors.New("node is behind the one before and does not catch up")
+var errBehind = errors.New("node is behind another and does not catch up")
 
 // heads opens a source of best or finalised headers. The first one is the current head.
 func (c *Client) heads(ctx context.Context, s *session, finalised bool) (*heads, error) {

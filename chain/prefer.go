@@ -35,7 +35,7 @@ func (c *Client) prefer(s *session) {
 			continue
 		}
 		if better := c.better(s); better != nil {
-			c.move(s, better)
+			c.move(s, better, errPreferred)
 			return
 		}
 		asked, idle = c.asked.Load(), 0
@@ -61,10 +61,12 @@ func (c *Client) better(s *session) *session {
 	return nil
 }
 
+// moment is how many blocks a node may be behind without being called so.
+const moment = 3
+
 // level checks that a node is as far as the one in use, but for the blocks of a moment: one that is still catching up would set
 // everybody back who follows the chain.
 func (c *Client) level(x, s *session) error {
-	const moment = 3
 	ctx, cancel := context.WithTimeout(c.ctx, time.Minute)
 	defer cancel()
 	_, have, err := x.finalisedHead(ctx)
@@ -81,8 +83,8 @@ func (c *Client) level(x, s *session) error {
 	return nil
 }
 
-// move puts better in the place of s. Reads that are under way on s may end; then those who follow the chain come over as well.
-func (c *Client) move(s, better *session) {
+// move puts better in the place of s, and says why. Reads that are under way on s may end; then those who follow the chain come over as well.
+func (c *Client) move(s, better *session, why error) {
 	c.mu.Lock()
 	if c.closed || c.current != s {
 		c.mu.Unlock()
@@ -94,7 +96,7 @@ func (c *Client) move(s, better *session) {
 		c.wg.Go(func() { c.prefer(better) })
 	}
 	c.mu.Unlock()
-	c.log.Info("back to a preferred node", "endpoint", better.ep.shown, "from", s.ep.shown)
+	c.log.Info("move to another node", "endpoint", better.ep.shown, "from", s.ep.shown, "reason", why)
 	timer := time.NewTicker(c.poll)
 	defer timer.Stop()
 	for range 10 {
@@ -107,7 +109,7 @@ func (c *Client) move(s, better *session) {
 		case <-c.ctx.Done():
 		}
 	}
-	c.leave(s, errPreferred)
+	c.leave(s, why)
 	_ = s.conn.Close() // a client that is closed leaves its current session only
 }
 

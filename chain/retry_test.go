@@ -135,9 +135,37 @@ func TestDoesNotGoBackToANodeThatIsBehind(t *testing.T) {
 	if x == nil {
 		t.Fatal("refused a node that is one block behind")
 	}
-	c.move(s, x)
+	c.move(s, x, errPreferred)
 	if now, err := c.session(t.Context()); err != nil || now.ep.url != a.url {
 		t.Errorf("on %v, %v", now, err)
+	}
+}
+
+func TestLeavesANodeThatStandsStill(t *testing.T) {
+	a, b := newFake(t, "a"), newFake(t, "a")
+	a.growFinal(20)
+	b.growFinal(20)
+	o := options(a.url, b.url)
+	o.climb = time.Hour
+	c := dialFake(t, o)
+	var from string
+	for blk, err := range c.FollowFinalised(within(t), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch _, from = c.LastHeard(); blk.Number {
+		case 20:
+			if from != a.url {
+				t.Fatalf("began on %s", from)
+			}
+			b.growFinal(2) // as far as between any two nodes: no reason to go
+			b.growFinal(2) // and further
+		case 24:
+			if from != b.url {
+				t.Errorf("block 24 came from %s", from)
+			}
+			return
+		}
 	}
 }
 

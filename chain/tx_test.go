@@ -242,7 +242,7 @@ func TestNonceTakenByAnotherClientIsReplaced(t *testing.T) {
 
 func TestTransactionWhoseNonceWasUsedByAnother(t *testing.T) {
 	n, c := txFake(t)
-	tx := submit(t, c, alice(t), TxOptions{})
+	tx := submit(t, c, alice(t), TxOptions{Immortal: true}) // blocks come faster than its answer
 	<-n.submitted
 	n.mu.Lock()
 	n.nonce = 1

@@ -40,7 +40,12 @@ func newOnChain(t *testing.T) *onChain {
 // openStore opens a new store that is closed at the test's end.
 func openStore(t *testing.T) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "index.db"))
+	return openAt(t, filepath.Join(t.TempDir(), "index.db"))
+}
+
+func openAt(t *testing.T, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,14 +10,14 @@ import (
 
 // proxy stands between a client and a node: it can cut connections and refuse them.
 type proxy struct {
-	URL  string
-	node string // address
-	ln   net.Listener
-	wg   sync.WaitGroup
+	URL string
+	ln  net.Listener
+	wg  sync.WaitGroup
 
 	mu     sync.Mutex
 	conns  map[net.Conn]bool
-	closed bool // refuses
+	node   string // address
+	closed bool   // refuses
 	served int
 }
 
@@ -44,7 +44,10 @@ func (p *proxy) serve() {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", p.node)
+		p.mu.Lock()
+		node := p.node
+		p.mu.Unlock()
+		out, err := net.Dial("tcp", node)
 		if err != nil {
 			in.Close()
 			continue
@@ -77,6 +80,14 @@ func (p *proxy) set(closed bool) {
 		c.Close()
 	}
 	p.conns = map[net.Conn]bool{}
+}
+
+// turn leads to another node from now on.
+func (p *proxy) turn(url string) {
+	p.mu.Lock()
+	p.node = strings.TrimPrefix(url, "ws://")
+	p.mu.Unlock()
+	p.cut()
 }
 
 func (p *proxy) cut() { p.set(false) }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"iod/chain"
 	"iod/devchain"
 	"iod/devchain/devchaintest"
 	"iod/index"
@@ -45,7 +47,15 @@ func TestFollowChild(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	zero := uint32(0)
-	o := index.Options{Source: index.ChainSource(dial(t, url)), From: &zero, Notify: func(p index.Progress) {
+	c, err := chain.Dial(ctx, chain.Options{Endpoints: []string{url}})
+	for errors.As(err, new(*chain.UnreachableError)) { // cut off while it begins
+		c, err = chain.Dial(ctx, chain.Options{Endpoints: []string{url}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	o := index.Options{Source: index.ChainSource(c), From: &zero, Notify: func(p index.Progress) {
 		fmt.Println("at", p.Block)
 		if until > 0 && p.Block >= uint32(until) {
 			cancel()

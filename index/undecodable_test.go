@@ -30,9 +30,18 @@ import (
 type liar struct {
 	said, instead []byte
 	left          atomic.Int64
+	change        func(frame []byte) []byte // in the place of said and instead
+	told          atomic.Int64              // how many lies were
 }
 
 func (l *liar) answer(frame []byte) []byte {
+	if l.change != nil {
+		changed := l.change(frame)
+		if !bytes.Equal(changed, frame) {
+			l.told.Add(1)
+		}
+		return changed
+	}
 	if !bytes.Contains(frame, l.said) || l.left.Add(-1) < 0 {
 		return frame
 	}
