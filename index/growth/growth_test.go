@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"reflect"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,15 +23,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // ledger is a reader of nothing but changes.
 type ledger struct {
 	index.Reader
+	mu      sync.Mutex
 	entries []index.Entry
 }
 
 func (l *ledger) Changes(_ context.Context, after int64, limit int) ([]index.Entry, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	from := min(int(after), len(l.entries))
 	return l.entries[from:min(from+limit, len(l.entries))], nil
 }
 
 func (l *ledger) add(day, account int, a index.Action) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	at := index.Point{Block: uint32(len(l.entries))}
 	if day >= 0 {
 		at.Time = storetest.Epoch.AddDate(0, 0, day).Add(time.Hour)
@@ -71,7 +77,9 @@ func TestDays(t *testing.T) {
 		if got := g.Days(1); !reflect.DeepEqual(got, []growth.Day{day(6, 1, 0, 0, 0, 1200)}) {
 			t.Errorf("a day later: %+v", got)
 		}
+		l.mu.Lock()
 		l.entries = nil // built anew
+		l.mu.Unlock()
 		l.add(1, 1, index.Published)
 		time.Sleep(2 * time.Second)
 		if got := g.Days(10); !reflect.DeepEqual(got, []growth.Day{day(1, 1, 0, 0, 0, 1)}) {
