@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -152,29 +153,31 @@ func (s *server) serve(rt *route, w http.ResponseWriter, r *http.Request) error 
 		transport.Send(w, r, transport.Answer{Tag: tag, Cache: rt.Cache})
 		return nil
 	}
-	if rt.Costly {
-		leave, ok := s.gate.Enter(ctx)
-		if !ok {
-			transport.RetryAfter(w, 1)
-			return &Problem{Status: http.StatusServiceUnavailable, Detail: "too many searches are in work; try again"}
-		}
-		defer leave()
-	}
-	rep, err := rt.Serve(s, c)
+	rep, err := s.work(rt, c)
 	if err != nil {
 		return err
-	}
-	if rep.cache == "" {
-		rep.cache = rt.Cache
 	}
 	if rt.Fresh == byContent {
 		sum := sha256.Sum256(rep.body)
 		tag = `W/"` + base64.RawURLEncoding.EncodeToString(sum[:9]) + `"`
 	}
 	if rep.media != "" {
-		transport.Send(w, r, transport.Answer{Status: rep.status, Type: rep.media, Tag: tag, Cache: rep.cache, Body: rep.body})
+		transport.Send(w, r, transport.Answer{Status: rep.status, Type: rep.media, Tag: tag, Cache: cmp.Or(rep.cache, rt.Cache), Body: rep.body})
 	}
 	return nil
+}
+
+// work lets the route answer, behind the gate when that is costly.
+func (s *server) work(rt *route, c *call) (reply, error) {
+	if rt.Costly {
+		leave, ok := s.gate.Enter(c.r.Context())
+		if !ok {
+			transport.RetryAfter(c.w, 1)
+			return reply{}, &Problem{Status: http.StatusServiceUnavailable, Detail: "too many searches are in work; try again"}
+		}
+		defer leave()
+	}
+	return rt.Serve(s, c)
 }
 
 // tag is the ETag of what a route answers now; empty: it has none.
