@@ -12,54 +12,19 @@ import (
 	"iod/index/storetest"
 )
 
-// poison is what an account might write to its own DID, each with a part of the reason to set it aside.
-func poison(t testing.TB) map[string]struct {
-	raw  []byte
-	want string
-} {
-	a := storetest.Account(t, "device").Account()
-	v1 := func(services ...[2]string) []byte {
-		return storetest.Services(a, append([][2]string{{"staex_iod_version", "v1"}}, services...)...)
-	}
-	long := strings.Repeat("9", 1000)
-	return map[string]struct {
-		raw  []byte
-		want string
-	}{
-		"nothing":            {nil, "unreadable"},
-		"no document":        {[]byte{0xde, 0xad}, "unreadable"},
-		"huge":               {make([]byte, 1<<20), "too many"},
-		"truncated":          {v1([2]string{"data_type", "weather"})[:40], "unreadable"},
-		"another version":    {storetest.Services(a, [2]string{"staex_iod_version", "v9"}), "unreadable"},
-		"not UTF-8":          {v1([2]string{"data_type", "a\xff\xfeb"}), ""},
-		"NUL":                {v1([2]string{"data_type", "a\x00b"}), ""},
-		"terminal escape":    {v1([2]string{"location", "\x1b[2J"}), "control character"},
-		"right to left":      {v1([2]string{"location", "a\u202eb"}), "control character"},
-		"markup":             {v1([2]string{"data_type", "<script>alert(1)</script>"}), "markup"},
-		"markup name":        {v1([2]string{"<b>", "x"}), "markup"},
-		"price of words":     {v1([2]string{"price_pin", "cheap"}), ""},
-		"price of 1000":      {v1([2]string{"price_access", long}), ""},
-		"price negative":     {v1([2]string{"price_access", "-1"}), ""},
-		"price not a number": {v1([2]string{"price_access", "NaN"}), ""},
-		"price infinite":     {v1([2]string{"price_access", "inf"}), ""},
-		"price too much":     {v1([2]string{"price_access", strings.Repeat("9", 38)}), ""},
-		"beyond the pole":    {v1([2]string{"location", "91,0"}), "globe"},
-		"round the globe":    {v1([2]string{"location", "0,-180.1"}), "globe"},
-		"nowhere":            {v1([2]string{"location", "NaN,NaN"}), "globe"},
-		"infinitely far":     {v1([2]string{"location", "1,1e999"}), "globe"},
-		"long words":         {v1([2]string{"data_type", strings.Repeat("x", 5000)}), ""},
-		"long topic":         {v1([2]string{"mqtt_topic", strings.Repeat("x", 20000)}), ""},
-	}
-}
-
 func TestPoisonIsSetAside(t *testing.T) {
-	a := storetest.Account(t, "device").Account()
-	for name, x := range poison(t) {
-		t.Run(name, func(t *testing.T) {
-			b := storetest.NewChain("test").Append(storetest.Write(a, a, x.raw, nil))
+	device := storetest.Account(t, "device")
+	a := device.Account()
+	all := storetest.Poison(t, device, 1000)
+	if len(all) < 90 {
+		t.Errorf("only %d kinds of poison", len(all))
+	}
+	for _, x := range all {
+		t.Run(x.Name, func(t *testing.T) {
+			b := storetest.NewChain("test").Append(storetest.Write(a, a, x.Raw, nil))
 			claims := index.Digest(b)
-			if len(claims) != 1 || claims[0].Reject == "" || !strings.Contains(claims[0].Reject, x.want) {
-				t.Fatalf("claims %+v, want one rejected with %q", claims, x.want)
+			if len(claims) != 1 || claims[0].Reject == "" || !strings.Contains(claims[0].Reject, x.Reason) {
+				t.Fatalf("claims %+v, want one rejected with %q", claims, x.Reason)
 			}
 			out := index.Believe(nil, claims[0])
 			if out.Listing != nil || out.Aside == "" {
@@ -88,13 +53,13 @@ func FuzzDigest(f *testing.F) {
 	device := storetest.Account(f, "device")
 	d := device.Account()
 	seeds := 0
-	for _, x := range poison(f) {
-		f.Add(x.raw, true)
+	for _, x := range storetest.Poison(f, device, 1000) {
+		f.Add(x.Raw, true)
 		seeds++
 	}
 	f.Add(storetest.Sign(f, device, storetest.Weather(device, 5)), false)
 	f.Add(storetest.Unsigned(d, "noise", "3"), true)
-	if seeds < 20 {
+	if seeds < 90 {
 		f.Fatalf("only %d seeds", seeds)
 	}
 	s := storetest.Account(f, "stranger").Account()

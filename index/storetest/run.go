@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"iod/document"
 	"iod/index"
@@ -252,5 +254,55 @@ func undecodable(t *testing.T, s index.Store) {
 	}
 	if a := asides[1]; a.At.Block != 1 || a.At.Extrinsic != 2 || a.At.Event != 5 {
 		t.Errorf("set aside: %+v", a)
+	}
+}
+
+// poisoned: whatever is poured in between, by the account itself and over good documents, is set aside with its reason and counted, and
+// what is good is there before, between and after.
+func poisoned(t *testing.T, s index.Store) {
+	victim, fresh, later := Account(t, "victim"), Account(t, "fresh"), Account(t, "later")
+	v, f := victim.Account(), fresh.Account()
+	c := NewChain("poison")
+	c.Append(Write(v, v, Sign(t, victim, Weather(victim, 1)), nil))
+	n := 0
+	for _, x := range Poison(t, fresh, 1000) {
+		c.Append(Write(f, f, x.Raw, nil))
+		n++
+	}
+	for _, x := range Poison(t, victim, 1000) {
+		c.Append(Write(v, v, x.Raw, nil), Write(Account(t, "stranger").Account(), v, x.Raw, nil))
+		n += 2
+	}
+	c.Append(Write(later.Account(), later.Account(), Sign(t, later, Weather(later, 1)), nil))
+	Fill(t, s, index.Options{Source: c, From: &zero})
+	st := must(s.State(t.Context()))(t)
+	if st.Live != 2 || st.Verified != 2 || st.Ended != 0 || st.SetAside != uint64(n) || st.Cursor.Number != uint32(n-len(Poison(t, victim, 1000))+2) {
+		t.Errorf("state %+v, want 2 live and %d set aside", st, n)
+	}
+	if l := must(s.Get(t.Context(), v))(t); l == nil || l.Status != index.Live || l.Presence != index.Overwritten || l.Device.Sequence != 1 {
+		t.Errorf("what was overwritten: %+v", l)
+	}
+	if l := must(s.Get(t.Context(), f))(t); l != nil {
+		t.Errorf("nothing but poison: %+v", l)
+	}
+	if found := must(s.Search(t.Context(), index.Query{Text: "weather"}))(t).Found; len(found) != 2 {
+		t.Errorf("%d are found", len(found))
+	}
+	read := 0
+	for before := int64(0); ; {
+		page := must(s.Asides(t.Context(), before, index.MaxLimit))(t)
+		if len(page) == 0 {
+			break
+		}
+		for _, a := range page {
+			if read++; a.Reason == "" || len(a.Reason) > 600 || !utf8.ValidString(a.Reason) || len(a.Raw) > index.MaxAsideRaw || len(a.Raw) > a.Size ||
+				a.Account == nil || a.Who == nil || strings.ContainsFunc(a.Reason, unicode.IsControl) {
+				t.Errorf("set aside: %q, %d of %d bytes", a.Reason, len(a.Raw), a.Size)
+			}
+		}
+		before = page[len(page)-1].ID
+	}
+	if read != n {
+		t.Errorf("%d are told to be set aside, want %d", read, n)
 	}
 }

@@ -23,7 +23,7 @@ func Suite(t *testing.T, open func(t testing.TB) index.Store) {
 		{"Empty", empty}, {"RoundTrip", roundTrip}, {"RollBack", rollBack}, {"Cursor", cursor}, {"Anchors", anchors}, {"Due", due},
 		{"Search", search}, {"Reference", reference}, {"Near", near}, {"Pages", pages}, {"Legacy", legacy}, {"Injection", injection},
 		{"Ended", ended}, {"History", history}, {"Reset", reset}, {"Walk", walk}, {"State", fromState}, {"Chains", chains},
-		{"Faults", faults}, {"Expiry", expiry}, {"Undecodable", undecodable},
+		{"Faults", faults}, {"Expiry", expiry}, {"Undecodable", undecodable}, {"Poison", poisoned},
 		{"Judged", judged}, {"Arranged", arranged}, {"ArrangedState", arrangedState}, {"TooMuch", tooMuch},
 	} {
 		t.Run(x.name, func(t *testing.T) { x.test(t, open(t)) })
