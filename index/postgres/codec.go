@@ -162,9 +162,9 @@ func (e *encoder) device(d *document.Device, a key.AccountID) {
 
 var errBody = errors.New("cut short or too long")
 
-// decoder reads what encoder wrote; the first error sticks.
+// decoder reads what encoder wrote; the first error sticks. Its texts share one string.
 type decoder struct {
-	b   []byte
+	b   string
 	err error
 }
 
@@ -172,40 +172,42 @@ func (d *decoder) fail(err error) {
 	if d.err == nil {
 		d.err = err
 	}
-	d.b = nil
+	d.b = ""
 }
 
 func (d *decoder) num() uint64 {
-	n, size := binary.Uvarint(d.b)
-	if size <= 0 {
-		d.fail(errBody)
-		return 0
+	var n uint64
+	for i := range min(len(d.b), binary.MaxVarintLen64) {
+		c := d.b[i]
+		n |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			if i == binary.MaxVarintLen64-1 && c > 1 {
+				break // more than 64 bits
+			}
+			d.b = d.b[i+1:]
+			return n
+		}
 	}
-	d.b = d.b[size:]
-	return n
+	d.fail(errBody)
+	return 0
 }
 
 func (d *decoder) int() int64 {
-	n, size := binary.Varint(d.b)
-	if size <= 0 {
-		d.fail(errBody)
-		return 0
-	}
-	d.b = d.b[size:]
-	return n
+	n := d.num()
+	return int64(n>>1) ^ -int64(n&1)
 }
 
-func (d *decoder) raw(n uint64) []byte {
+func (d *decoder) raw(n uint64) string {
 	if n > uint64(len(d.b)) {
 		d.fail(errBody)
-		return nil
+		return ""
 	}
 	b := d.b[:n]
 	d.b = d.b[n:]
 	return b
 }
 
-func (d *decoder) text() string { return string(d.raw(d.num())) }
+func (d *decoder) text() string { return d.raw(d.num()) }
 
 // count reads the length of a list, each of whose parts takes a byte at least.
 func (d *decoder) count() int {
@@ -252,7 +254,7 @@ func (d *decoder) point() index.Point {
 }
 
 func decodePoint(b []byte) (index.Point, error) {
-	d := decoder{b: b}
+	d := decoder{b: string(b)}
 	p := d.point()
 	if d.err != nil || len(d.b) > 0 {
 		return p, fmt.Errorf("read a point: %w", errBody)
@@ -272,7 +274,7 @@ func word[T any](d *decoder, all []T) (w T) {
 
 // decodeBody fills in what encodeBody kept of a listing whose account is known.
 func decodeBody(b []byte, l *index.Listing) error {
-	d := decoder{b: b}
+	d := decoder{b: string(b)}
 	if v := d.num(); v != bodyVersion {
 		return fmt.Errorf("read the body of listing %v: of version %d", l.Account, v)
 	}
@@ -306,7 +308,7 @@ func (d *decoder) device(v *document.Device, a key.AccountID) {
 	}
 	v.PriceAccess, v.PricePin, v.Topics, v.Relays, v.Owner = d.text(), d.text(), d.texts(), d.texts(), d.account(a)
 	if d.num() == 1 {
-		v.Vouch = "0x" + hex.EncodeToString(d.raw(d.num()))
+		v.Vouch = "0x" + hex.EncodeToString([]byte(d.raw(d.num())))
 	} else {
 		v.Vouch = d.text()
 	}

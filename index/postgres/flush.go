@@ -31,7 +31,7 @@ func add[T any](to *[]T, x T) { *to = append(*to, x) }
 // flush sends what waits to be written.
 func (x *tx) flush(ctx context.Context) error {
 	var b pgx.Batch
-	if err := x.queue(&b); err != nil {
+	if err := x.queue(ctx, &b); err != nil {
 		return err
 	}
 	return x.send(ctx, &b)
@@ -47,11 +47,13 @@ func (x *tx) send(ctx context.Context, b *pgx.Batch) error {
 	return nil
 }
 
-func (x *tx) queue(b *pgx.Batch) error {
+func (x *tx) queue(ctx context.Context, b *pgx.Batch) error {
 	if err := x.queueDocuments(b); err != nil {
 		return err
 	}
-	x.queueListings(b)
+	if err := x.queueListings(ctx, b); err != nil {
+		return err
+	}
 	x.queueHistory(b)
 	x.queueAsides(b)
 	x.queueRights(b)
@@ -81,34 +83,77 @@ func orEmpty(b []byte) []byte {
 	return b
 }
 
-func (x *tx) queueListings(b *pgx.Batch) {
+func (x *tx) queueListings(ctx context.Context, b *pgx.Batch) error {
 	var old []int64
+	var rows listingRows
+	var offers offerRows
+	var said saidRows
 	for _, h := range x.dirty {
-		if h.listed && (h.stale || h.l.Status != index.Live) {
+		live := h.l.Status == index.Live
+		if h.listed && (h.stale || !live) {
 			old = append(old, int64(h.rank))
 		}
+		if live && (h.stale || !h.listed) {
+			offers.add(h.l)
+			said.add(h.l)
+		}
+		rows.add(h)
+		h.written, h.listed, h.rank, h.stale, h.dirty = true, live, h.l.Rank, false, false
+	}
+	x.dirty = nil
+	clear(x.left)
+	combos, err := x.name(ctx, offers.combo)
+	if err != nil {
+		return err
 	}
 	if len(old) > 0 {
 		b.Queue("DELETE FROM offer WHERE rank = ANY($1::bigint[])", old)
 		b.Queue("DELETE FROM said WHERE rank = ANY($1::bigint[])", old)
 	}
-	var rows listingRows
-	var offers offerRows
-	var said saidRows
-	for _, h := range x.dirty {
-		rows.add(h)
-		live := h.l.Status == index.Live
-		if live && (h.stale || !h.listed) {
-			offers.add(h.l)
-			said.add(h.l)
-		}
-		h.written, h.listed, h.rank, h.stale, h.dirty = true, live, h.l.Rank, false, false
-	}
-	x.dirty = nil
-	clear(x.left)
-	for _, t := range []table{rows.table(), offers.table(), said.table()} {
+	for _, t := range []table{combos, rows.table(), offers.table(x.combos), said.table()} {
 		t.write(b)
 	}
+	return nil
+}
+
+// combo is what an offer is of, as the columns have it.
+type combo struct{ dataType, kind, unit string }
+
+// name finds the ids of what offers are of, and gives ids to what is new, whose rows it returns.
+func (x *tx) name(ctx context.Context, all []combo) (made table, err error) {
+	var types, kinds, units []string
+	for _, c := range all {
+		if _, known := x.combos[c]; !known {
+			x.combos[c] = 0
+			types, kinds, units = append(types, c.dataType), append(kinds, c.kind), append(units, c.unit)
+		}
+	}
+	if len(types) == 0 {
+		return table{}, nil
+	}
+	rows, err := x.t.Query(ctx, `SELECT c.id, c.data_type, c.kind, c.unit FROM unnest($1::text[], $2::text[], $3::text[]) AS n (t, k, u)
+		JOIN combo c ON c.data_type = n.t AND c.kind = n.k AND c.unit = n.u`, types, kinds, units)
+	if err != nil {
+		return table{}, fmt.Errorf("read what offers are of: %w", err)
+	}
+	var id int32
+	var c combo
+	if _, err := pgx.ForEachRow(rows, []any{&id, &c.dataType, &c.kind, &c.unit}, func() error { x.combos[c] = id; return nil }); err != nil {
+		return table{}, fmt.Errorf("read what offers are of: %w", err)
+	}
+	var ids []int32
+	var newTypes, newKinds, newUnits []string
+	for i := range types {
+		c := combo{types[i], kinds[i], units[i]}
+		if x.combos[c] != 0 {
+			continue
+		}
+		x.combo++
+		x.combos[c] = x.combo
+		ids, newTypes, newKinds, newUnits = append(ids, x.combo), append(newTypes, c.dataType), append(newKinds, c.kind), append(newUnits, c.unit)
+	}
+	return table{"INSERT INTO combo (id, data_type, kind, unit) SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[])",
+		[]any{ids, newTypes, newKinds, newUnits}, len(ids)}, nil
 }
 
 type listingRows struct {
@@ -162,11 +207,11 @@ func (r *listingRows) table() table {
 }
 
 type offerRows struct {
-	rank                 []int64
-	lat, lon             []*float64
-	position, state      []int16
-	dataType, kind, unit []string
-	price                [][]byte
+	rank            []int64
+	lat, lon        []*float64
+	combo           []combo
+	position, state []int16
+	price           [][]byte
 }
 
 func (r *offerRows) add(l *index.Listing) {
@@ -182,19 +227,21 @@ func (r *offerRows) add(l *index.Listing) {
 		add(&r.rank, int64(l.Rank))
 		add(&r.lat, lat)
 		add(&r.lon, lon)
+		add(&r.combo, combo{column(o.DataType), column(o.Kind), column(o.Unit)})
 		add(&r.position, int16(-i))
 		add(&r.state, int16(code(states, l.State)))
-		add(&r.dataType, column(o.DataType))
-		add(&r.kind, column(o.Kind))
-		add(&r.unit, column(o.Unit))
 		add(&r.price, price)
 	}
 }
 
-func (r *offerRows) table() table {
-	return table{`INSERT INTO offer (rank, lat, lon, position, state, data_type, kind, unit, price)
-		SELECT * FROM unnest($1::bigint[], $2::float8[], $3::float8[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::text[], $9::bytea[])`,
-		[]any{r.rank, r.lat, r.lon, r.position, r.state, r.dataType, r.kind, r.unit, r.price}, len(r.rank)}
+func (r *offerRows) table(ids map[combo]int32) table {
+	combos := make([]int32, len(r.combo))
+	for i, c := range r.combo {
+		combos[i] = ids[c]
+	}
+	return table{`INSERT INTO offer (rank, lat, lon, combo, position, state, price)
+		SELECT * FROM unnest($1::bigint[], $2::float8[], $3::float8[], $4::integer[], $5::smallint[], $6::smallint[], $7::bytea[])`,
+		[]any{r.rank, r.lat, r.lon, combos, r.position, r.state, r.price}, len(r.rank)}
 }
 
 type saidRows struct {
@@ -260,11 +307,11 @@ func (x *tx) queueAsides(b *pgx.Batch) {
 // finish sends what waits, and with it where the transaction leaves the index.
 func (x *tx) finish(ctx context.Context) error {
 	var b pgx.Batch
-	if err := x.queue(&b); err != nil {
+	if err := x.queue(ctx, &b); err != nil {
 		return err
 	}
-	b.Queue(`UPDATE progress SET change = $1, aside = $2, deed = $3, owner = $4, live = $5, verified = $6, ended = $7, set_aside = $8`,
-		x.change, x.aside, x.deed, x.owner, x.live, x.verified, x.ended, x.setAside)
+	b.Queue(`UPDATE progress SET change = $1, aside = $2, deed = $3, owner = $4, live = $5, verified = $6, ended = $7, set_aside = $8, combo = $9`,
+		x.change, x.aside, x.deed, x.owner, x.live, x.verified, x.ended, x.setAside, x.combo)
 	if m := x.moved; m != nil {
 		b.Queue("UPDATE progress SET number = $1, hash = $2, head = $3, committed = $4", m.now.Number, m.now.Hash[:], m.head, x.s.now().UnixMilli())
 		var numbers []int64

@@ -17,10 +17,8 @@ type way struct {
 type thing int
 
 const (
-	byAll thing = iota
-	byType
-	byKind
-	byUnit
+	byAll   thing = iota
+	byCombo       // types, kinds and units
 	byPrice
 	byOwner
 	byWords
@@ -31,8 +29,9 @@ const (
 const (
 	costRow    = 0.7 // of an index of offers with what it points to
 	costOwner  = 2.5 // to ask a listing for its owner
-	costWords  = 4   // to look whether a listing has the words
-	costOffers = 2   // to find the offers of a listing
+	costWords  = 6   // to look whether a listing has the words
+	costOffers = 2.2 // to find the offers of a listing
+	costOnce   = 1.8 // to take of several offers of a listing one
 	costDouble = 2   // to look for a better offer of the same listing
 	costPlace  = 1.2 // of the index of places
 	costFound  = 1.3 // of the index of words
@@ -51,21 +50,21 @@ func ways(q *index.Query, words []string) (all []way) {
 	} else {
 		all = append(all, way{by: byPlace, km: everywhere})
 	}
-	for _, x := range []struct {
-		by     thing
-		is     bool
-		priced bool // there is an index of it by price
-	}{
-		{byType, len(q.DataTypes) > 0, true}, {byKind, len(q.Kinds) > 0, false}, {byUnit, len(q.Units) > 0, false},
-		{byPrice, q.MinPrice != nil || q.MaxPrice != nil, false}, {byOwner, q.Owner != nil, false}, {byWords, len(words) > 0, false},
-		{byPlace, q.Order != index.Nearest && (q.Box != nil || q.Near != nil), false},
-	} {
-		if !x.is {
-			continue
+	if len(q.DataTypes)+len(q.Kinds)+len(q.Units) > 0 {
+		all = append(all, way{by: byCombo, km: everywhere})
+		if q.Order != index.Nearest {
+			all = append(all, way{by: byCombo, walk: true})
 		}
-		all = append(all, way{by: x.by, km: everywhere})
-		if x.by <= byUnit && q.Order != index.Nearest && (x.priced || !byPrices(q.Order)) {
-			all = append(all, way{by: x.by, walk: true})
+	}
+	for _, x := range []struct {
+		by thing
+		is bool
+	}{
+		{byPrice, q.MinPrice != nil || q.MaxPrice != nil}, {byOwner, q.Owner != nil}, {byWords, len(words) > 0},
+		{byPlace, q.Order != index.Nearest && (q.Box != nil || q.Near != nil)},
+	} {
+		if x.is {
+			all = append(all, way{by: x.by, km: everywhere})
 		}
 	}
 	return all
@@ -94,7 +93,7 @@ func choose(q *index.Query, words []string, g *guess, need int, unpriced bool) w
 
 // rows is how many rows a way touches at most.
 func (g *guess) rows(by thing) float64 {
-	return [...]float64{byAll: g.all, byType: g.types, byKind: g.kinds, byUnit: g.units, byPrice: g.prices, byOwner: g.owner, byWords: g.words, byPlace: g.place}[by]
+	return [...]float64{byAll: g.all, byCombo: g.combos, byPrice: g.prices, byOwner: g.owner, byWords: g.words, byPlace: g.place}[by]
 }
 
 func rowOf(by thing) float64 {
@@ -105,6 +104,8 @@ func rowOf(by thing) float64 {
 		return costFound
 	case byPlace:
 		return costPlace
+	case byCombo, byPrice:
+		return costRow + costOnce
 	}
 	return costRow
 }
@@ -129,33 +130,29 @@ func (g *guess) walk(q *index.Query, words []string, by thing, need int, unprice
 	if byPrices(q.Order) {
 		each += costDouble * math.Min(1, matching/through+0.1)
 	}
-	switch by {
-	case byType:
-		streams = len(q.DataTypes)
-	case byKind:
-		streams = len(q.Kinds)
-	case byUnit:
-		streams = len(q.Units)
+	if by == byCombo {
+		streams = max(g.streams, 1)
 	}
 	return each * math.Min(through, float64(need*streams)*math.Max(1, through/matching))
 }
 
-// reach reckons how far to look for the need nearest matches, and at how many listings.
+// reach reckons how far to look for the need nearest matches, and at how many listings: by how densely listings lie there, of which
+// as many match as elsewhere.
 func (g *guess) reach(q *index.Query, need int) (km, rows float64) {
-	wanted, from := 2*float64(need), 0.0
+	placed := float64(len(g.near)) * g.scale
+	if placed == 0 {
+		return math.Inf(1), g.all
+	}
+	rows = 1.5 * float64(need) * math.Max(1, placed/g.matching)
+	from := 0.0
 	if q.After != nil {
 		from = q.After.Km
 	}
-	k := int(wanted / g.scale)
-	if k >= len(g.distances) {
-		return math.Inf(1), g.all
+	k := int(rows / g.scale)
+	if k >= len(g.near) {
+		return math.Inf(1), placed
 	}
 	// Between two of the sample there are scale others, spread over the area between.
-	d := g.distances[k]
-	part := math.Min(1, wanted/(g.scale*float64(k+1)))
-	around := 0
-	for around < len(g.near) && g.near[around] <= d {
-		around++
-	}
-	return math.Max(math.Sqrt(from*from+part*(d*d-from*from)), 0.001), math.Max(float64(around), 0.5) * g.scale * part
+	d, part := g.near[k], math.Min(1, rows/(g.scale*float64(k+1)))
+	return math.Max(math.Sqrt(from*from+part*(d*d-from*from)), 0.001), 2 * rows // it may have to look again
 }

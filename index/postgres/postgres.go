@@ -217,11 +217,11 @@ func (s *Store) Close() error {
 func (s *Store) Reset(ctx context.Context, o index.Origin) error {
 	err := s.transact(ctx, func(x *tx) error {
 		// They are locked in the order in which searches go through them, or else the two might wait for each other.
-		if _, err := x.t.Exec(ctx, "TRUNCATE said, offer, listing, document, history, set_aside, link, entity, deed, owner, moment, anchor"); err != nil {
+		if _, err := x.t.Exec(ctx, "TRUNCATE said, offer, combo, listing, document, history, set_aside, link, entity, deed, owner, moment, anchor"); err != nil {
 			return err
 		}
 		_, err := x.t.Exec(ctx, `UPDATE progress SET genesis = $1, start = $2, from_state = $3, committed = $4, number = NULL, hash = NULL,
-			head = 0, change = 0, aside = 0, deed = 0, owner = 0, live = 0, verified = 0, ended = 0, set_aside = 0`,
+			head = 0, change = 0, aside = 0, combo = 0, deed = 0, owner = 0, live = 0, verified = 0, ended = 0, set_aside = 0`,
 			o.Genesis[:], o.Start, o.FromState, s.now().UnixMilli())
 		return err
 	})

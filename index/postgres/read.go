@@ -323,21 +323,24 @@ func (s *Store) columns(ctx context.Context, after index.Rank, yield func(index.
 		return err
 	}
 	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it was only read from
-	// By rank upwards, which for each listing is from the last offer to the first.
-	const q = `SELECT o.rank, l.account, l.owner, l.updated, o.lat, o.lon, o.state, o.kind, o.data_type, o.unit, o.price
-		FROM offer o JOIN listing l ON l.rank = o.rank WHERE o.rank > $1 ORDER BY o.rank, o.position`
-	if _, err := c.Exec(ctx, "SET enable_sort = off; SET enable_hashjoin = off; SET enable_seqscan = off; SET jit = off"); err != nil {
+	if _, err := c.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off;"+
+		" SET LOCAL enable_seqscan = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0"); err != nil {
 		return err
 	}
-	found, err := c.Query(ctx, q, after)
+	combos, err := readCombos(ctx, c)
+	if err != nil {
+		return err
+	}
+	// By rank upwards, which for each listing is from the last offer to the first.
+	found, err := c.Query(ctx, `SELECT o.rank, l.account, l.owner, l.updated, o.lat, o.lon, o.state, o.combo, o.price
+		FROM offer o JOIN listing l ON l.rank = o.rank WHERE o.rank > $1 ORDER BY o.rank, o.position`, after)
 	if err != nil {
 		return err
 	}
 	defer found.Close()
-	names := names{}
 	var last index.Row
 	for found.Next() {
-		r, err := names.row(found)
+		r, err := combos.row(found)
 		if err != nil {
 			return err
 		}
@@ -359,31 +362,37 @@ func (s *Store) columns(ctx context.Context, after index.Rank, yield func(index.
 	return nil
 }
 
-// names keeps one copy of what many offers say.
-type names map[string]string
+// combos are what offers are of, by id.
+type combos map[int32]index.Offer
 
-func (n names) of(b []byte) string {
-	if s, ok := n[string(b)]; ok {
-		return s
+func readCombos(ctx context.Context, c *pgx.Conn) (combos, error) {
+	rows, err := c.Query(ctx, "SELECT id, data_type, kind, unit FROM combo")
+	if err != nil {
+		return nil, err
 	}
-	s := uncolumn(string(b))
-	if len(n) < 1<<16 {
-		n[string(b)] = s
-	}
-	return s
+	all := combos{}
+	var id int32
+	var o index.Offer
+	_, err = pgx.ForEachRow(rows, []any{&id, &o.DataType, &o.Kind, &o.Unit}, func() error {
+		all[id] = index.Offer{DataType: uncolumn(o.DataType), Kind: uncolumn(o.Kind), Unit: uncolumn(o.Unit)}
+		return nil
+	})
+	return all, err
 }
 
-func (n names) row(found pgx.Rows) (index.Row, error) {
-	r := index.Row{Live: true, Offers: make([]index.Offer, 1)}
-	var account, owner, kind, dataType, unit, price view
+func (c combos) row(found pgx.Rows) (index.Row, error) {
+	r := index.Row{Live: true}
+	var account, owner, price view
 	var updated int64
 	var lat, lon *float64
 	var state int
-	if err := found.Scan(&r.Rank, &account, &owner, &updated, &lat, &lon, &state, &kind, &dataType, &unit, &price); err != nil {
+	var id int32
+	if err := found.Scan(&r.Rank, &account, &owner, &updated, &lat, &lon, &state, &id, &price); err != nil {
 		return r, err
 	}
 	a, err := accountOf(account)
-	if err != nil || a == nil || state < 0 || state >= len(states) {
+	o, known := c[id]
+	if err != nil || a == nil || state < 0 || state >= len(states) || !known {
 		return r, errors.Join(err, errBody)
 	}
 	if r.Owner, err = accountOf(owner); err != nil {
@@ -393,9 +402,8 @@ func (n names) row(found pgx.Rows) (index.Row, error) {
 	if lat != nil && lon != nil {
 		r.Lat, r.Lon, r.Placed = *lat, *lon, true
 	}
-	o := &r.Offers[0]
-	o.Kind, o.DataType, o.Unit = n.of(kind), n.of(dataType), n.of(unit)
 	o.Price, err = priceOf(price)
+	r.Offers = []index.Offer{o}
 	return r, err
 }
 

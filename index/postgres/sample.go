@@ -19,6 +19,7 @@ import (
 const (
 	sampleSize  = 2000 // listings, about
 	sampleFresh = 15 * time.Second
+	maxCombos   = 10_000
 )
 
 // sampler keeps a sample of the live listings, by which searches reckon how many match what.
@@ -34,7 +35,8 @@ type sample struct {
 	scale    float64 // live listings to each one of the sample
 	listings []sampled
 	offers   []sampledOffer
-	names    map[string]int32 // types, kinds and units of the sample
+	names    map[string]int32 // types, kinds and units
+	combos   []sampledCombo   // all that there are, but for a flood of them
 	words    []string         // sorted
 	having   [][]int32        // by word: the listings that have it, ascending
 }
@@ -50,10 +52,12 @@ type sampled struct {
 }
 
 type sampledOffer struct {
-	dataType, kind, unit int32
-	price                index.Price
-	priced               bool
+	sampledCombo
+	price  index.Price
+	priced bool
 }
+
+type sampledCombo struct{ dataType, kind, unit int32 }
 
 // sampled returns a sample that is not much too old. One search waits for the first; later ones are taken beside them.
 func (s *Store) sampled(ctx context.Context) (*sample, error) {
@@ -86,9 +90,9 @@ func (s *Store) sampled(ctx context.Context) (*sample, error) {
 	return p, nil
 }
 
-const sampleQuery = `SELECT o.rank, o.lat, o.lon, o.state, l.owner, o.data_type, o.kind, o.unit, o.price, CASE WHEN o.position = 0 THEN t.words END
+const sampleQuery = `SELECT o.rank, o.lat, o.lon, o.state, l.owner, c.data_type, c.kind, c.unit, o.price, CASE WHEN o.position = 0 THEN t.words END
 	FROM (SELECT t.rank, tsvector_to_array(t.words) AS words FROM said t TABLESAMPLE SYSTEM ($1)) t
-	JOIN offer o ON o.rank = t.rank JOIN listing l ON l.rank = t.rank ORDER BY o.rank, o.position DESC`
+	JOIN offer o ON o.rank = t.rank JOIN listing l ON l.rank = t.rank JOIN combo c ON c.id = o.combo ORDER BY o.rank, o.position DESC`
 
 func (s *Store) takeSample(ctx context.Context) (*sample, error) {
 	st, err := s.State(ctx)
@@ -101,6 +105,14 @@ func (s *Store) takeSample(ctx context.Context) (*sample, error) {
 	}
 	p := &sample{taken: s.now(), names: map[string]int32{}, scale: 1}
 	words := map[string][]int32{}
+	p.combos, err = rows(ctx, s, func(row pgx.CollectableRow) (sampledCombo, error) {
+		var dataType, kind, unit string
+		err := row.Scan(&dataType, &kind, &unit)
+		return sampledCombo{p.name(dataType), p.name(kind), p.name(unit)}, err
+	}, "SELECT data_type, kind, unit FROM combo ORDER BY id LIMIT $1", maxCombos)
+	if err != nil {
+		return nil, fmt.Errorf("take a sample: %w", err)
+	}
 	all, err := rows(ctx, s, p.row, sampleQuery, percent)
 	if err != nil {
 		return nil, fmt.Errorf("take a sample: %w", err)
@@ -186,43 +198,73 @@ func (p *sample) known(values []string) []int32 {
 	return all
 }
 
-// saying marks the listings that have a word beginning with each of the terms; nil when there are no terms.
-func (p *sample) saying(terms []string) []bool {
+// saying counts of which listings each of the terms begins a word, and marks those of which all do; nil when there are no terms.
+func (p *sample) saying(terms []string) (all []bool, each []int) {
 	if len(terms) == 0 {
-		return nil
+		return nil, nil
 	}
 	count := make([]int, len(p.listings))
+	last := make([]int, len(p.listings)) // the term that was counted last, and one
+	each = make([]int, len(terms))
 	for i, t := range terms {
 		from, _ := slices.BinarySearch(p.words, t)
 		for w := from; w < len(p.words) && strings.HasPrefix(p.words[w], t); w++ {
 			for _, l := range p.having[w] {
-				if count[l] == i {
+				if last[l] <= i {
+					last[l] = i + 1
 					count[l]++
+					each[i]++
 				}
 			}
 		}
 	}
-	all := make([]bool, len(count))
+	all = make([]bool, len(count))
 	for i, n := range count {
 		all[i] = n == len(terms)
 	}
-	return all
+	return all, each
+}
+
+// rarest are the terms that are not much more common than the rarest one; how many listings have that one comes with them.
+func rarest(terms []string, each []int) (rare []string, n int) {
+	if len(terms) == 0 {
+		return nil, 0
+	}
+	n = slices.Min(each)
+	for i, t := range terms {
+		if each[i] <= 4*n+2 {
+			rare = append(rare, t)
+		}
+	}
+	return rare, n
 }
 
 // guess is about how many there are: rows of an index that a way through it would touch, and listings that match all of a search.
 type guess struct {
-	all, types, kinds, units, prices, owner, words, place float64
-	matching                                              float64
-	scale                                                 float64   // listings for each one of the sample
-	unpriced                                              float64   // of matching: none of whose matching offers has a price
-	distances                                             []float64 // of those of the sample that match, beyond the mark; ascending
-	near                                                  []float64 // of all that are placed
+	all, combos, prices, owner, words, place float64
+	matching                                 float64
+	unpriced                                 float64   // of matching: none of whose matching offers has a price
+	scale                                    float64   // listings for each one of the sample
+	streams                                  int       // how many of what offers are of match
+	rare                                     []string  // those of the words to begin with
+	near                                     []float64 // distances of all of the sample that are placed, beyond the mark; ascending
 }
 
 // guess reckons a search, whose terms are words.
 func (p *sample) guess(q *index.Query, words []string) guess {
 	g := guess{scale: p.scale}
-	types, kinds, units, said := p.known(q.DataTypes), p.known(q.Kinds), p.known(q.Units), p.saying(words)
+	types, kinds, units := p.known(q.DataTypes), p.known(q.Kinds), p.known(q.Units)
+	of := func(c sampledCombo) bool {
+		return (types == nil || slices.Contains(types, c.dataType)) && (kinds == nil || slices.Contains(kinds, c.kind)) && (units == nil || slices.Contains(units, c.unit))
+	}
+	for _, c := range p.combos {
+		if of(c) {
+			g.streams++
+		}
+	}
+	said, each := p.saying(words)
+	var rare int
+	g.rare, rare = rarest(words, each)
 	since, state := index.FirstRank(q.Since), int16(code(states, q.State))
 	for i := range p.listings {
 		l := &p.listings[i]
@@ -231,40 +273,34 @@ func (p *sample) guess(q *index.Query, words []string) guess {
 		}
 		km, placed := within(q, l)
 		owned := q.Owner == nil || l.owned && l.owner == *q.Owner
-		says := said == nil || said[i]
-		rest := owned && says && placed && (q.State == "" || l.state == state)
 		matches, priced := false, false
-		for _, o := range p.offers[l.first:l.end] {
-			isType, isKind, isUnit, isPrice := types == nil || slices.Contains(types, o.dataType), kinds == nil || slices.Contains(kinds, o.kind),
-				units == nil || slices.Contains(units, o.unit), costs(q, &o)
+		for j := l.first; j < l.end; j++ {
+			o := &p.offers[j]
+			isCombo, isPrice := of(o.sampledCombo), costs(q, o)
 			g.all++
-			g.types += one(isType)
-			g.kinds += one(isKind)
-			g.units += one(isUnit)
+			g.combos += one(isCombo)
 			g.prices += one(isPrice)
-			if isType && isKind && isUnit && isPrice {
+			if isCombo && isPrice {
 				matches, priced = true, priced || o.priced
 			}
 		}
 		g.owner += one(owned)
-		g.words += one(says)
 		g.place += one(placed)
-		if q.Near != nil && l.placed {
+		if q.Near != nil && l.placed && (q.After == nil || km > q.After.Km) {
 			g.near = append(g.near, km)
 		}
-		if !rest || !matches {
-			continue
-		}
-		g.matching++
-		g.unpriced += one(!priced)
-		if q.Near != nil && (q.After == nil || km > q.After.Km) {
-			g.distances = append(g.distances, km)
+		if matches && owned && placed && (said == nil || said[i]) && (q.State == "" || l.state == state) {
+			g.matching++
+			g.unpriced += one(!priced)
 		}
 	}
-	slices.Sort(g.distances)
 	slices.Sort(g.near)
-	for _, n := range []*float64{&g.all, &g.types, &g.kinds, &g.units, &g.prices, &g.owner, &g.words, &g.place, &g.matching, &g.unpriced} {
+	g.words = float64(rare)
+	for _, n := range []*float64{&g.all, &g.combos, &g.prices, &g.owner, &g.words, &g.place, &g.matching, &g.unpriced} {
 		*n = max(*n, 0.5) * p.scale // what the sample does not show there may be all the same
+	}
+	if g.streams == 0 && len(p.combos) < maxCombos { // none, or but a new one
+		g.combos = 0
 	}
 	return g
 }

@@ -77,7 +77,8 @@ func (s *Store) nearest(ctx context.Context, a *asked, need int) ([]priced, erro
 		if err != nil || len(found) >= need || w.km >= most || math.IsInf(w.km, 1) {
 			return found, err
 		}
-		w.km *= 2.5
+		// So many lay within this circle; the area grows by as much as there are too few, within reason.
+		w.km *= math.Sqrt(min(max(1.5*float64(need)/(float64(len(found))+0.5), 2), 8))
 	}
 }
 
@@ -164,9 +165,7 @@ func (a *asked) read(row pgx.CollectableRow) (f priced, err error) {
 		f.Stream = f.Device.Streams[f.Offer].Name
 	}
 	if a.Shown {
-		if f.Shown, err = index.Show(f.Listing); err != nil {
-			return f, err
-		}
+		f.Shown = show(f.Listing)
 		f.Listing = &index.Listing{Rank: f.Rank, Account: f.Account, Raw: f.Raw}
 	}
 	return f, nil

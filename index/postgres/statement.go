@@ -61,8 +61,6 @@ func dearestTie(price, rank string) string {
 
 // walk goes through an index of offers in the order of the answer.
 func (s *statement) walk(w way) string {
-	column := map[thing]string{byType: "o.data_type", byKind: "o.kind", byUnit: "o.unit"}[w.by]
-	values := map[thing][]string{byType: s.DataTypes, byKind: s.Kinds, byUnit: s.Units}[w.by]
 	distinct, order, outer := "DISTINCT ON (o.rank) ", "o.rank DESC, o.position DESC", "x.rank DESC, x.position DESC"
 	switch {
 	case byPrices(s.Order) && s.Order == index.Dearest && !s.unpriced:
@@ -75,18 +73,18 @@ func (s *statement) walk(w way) string {
 	if byPrices(s.Order) {
 		conds = append(conds, s.place()...)
 	}
-	if column != "" {
-		conds = append(conds, column+" = v.v")
+	if w.by == byCombo {
+		conds = append(conds, "o.combo = v.id")
 	}
 	inner := "SELECT " + distinct + "o.rank, o.position, o.price, NULL::float8 AS km FROM offer o WHERE " + strings.Join(conds, " AND ") +
 		" ORDER BY " + order + " LIMIT " + s.arg(s.need)
-	if column == "" {
+	if w.by != byCombo {
 		return inner
 	}
 	if distinct != "" {
 		distinct = "DISTINCT ON (x.rank) "
 	}
-	return "SELECT " + distinct + "x.rank, x.position, x.price, x.km FROM unnest(" + s.arg(columns(values)) + "::text[]) AS v (v) CROSS JOIN LATERAL (" + inner +
+	return "SELECT " + distinct + "x.rank, x.position, x.price, x.km FROM (" + s.combos() + ") v CROSS JOIN LATERAL (" + inner +
 		") x ORDER BY " + outer + " LIMIT " + s.arg(s.need)
 }
 
@@ -128,9 +126,26 @@ func (s *statement) ranks(column string) (conds []string) {
 	return conds
 }
 
+// ofCombos tells whether the search asks for types, kinds or units.
+func (s *statement) ofCombos() bool { return len(s.DataTypes)+len(s.Kinds)+len(s.Units) > 0 }
+
+// combos selects the ids of the types, kinds and units that are asked for.
+func (s *statement) combos() string {
+	var conds []string
+	for _, f := range []struct {
+		column string
+		values []string
+	}{{"c.data_type", s.DataTypes}, {"c.kind", s.Kinds}, {"c.unit", s.Units}} {
+		if len(f.values) > 0 {
+			conds = append(conds, f.column+" = ANY("+s.arg(columns(f.values))+"::text[])")
+		}
+	}
+	return "SELECT c.id FROM combo c WHERE " + strings.Join(conds, " AND ")
+}
+
 // ofOffers tells whether the search asks for anything of offers.
 func (s *statement) ofOffers() bool {
-	return len(s.DataTypes)+len(s.Kinds)+len(s.Units) > 0 || s.MinPrice != nil || s.MaxPrice != nil
+	return s.ofCombos() || s.MinPrice != nil || s.MaxPrice != nil
 }
 
 // offers are the conditions that one offer must meet, but for the one that the walk is by.
@@ -141,14 +156,8 @@ func (s *statement) offers(o string, by thing) (conds []string) {
 		}
 		return []string{o + ".position = 0"}
 	}
-	for _, f := range []struct {
-		by     thing
-		column string
-		values []string
-	}{{byType, ".data_type", s.DataTypes}, {byKind, ".kind", s.Kinds}, {byUnit, ".unit", s.Units}} {
-		if len(f.values) > 0 && f.by != by {
-			conds = append(conds, "("+o+f.column+" = ANY("+s.arg(columns(f.values))+"::text[])) IS TRUE")
-		}
+	if s.ofCombos() && by != byCombo {
+		conds = append(conds, "("+o+".combo = ANY(ARRAY("+s.combos()+"))) IS TRUE")
 	}
 	form := "(" + o + ".price %s %s) IS TRUE"
 	if byPrices(s.Order) && o == "o" {
@@ -169,16 +178,12 @@ func (s *statement) listing(by thing) (conds []string) {
 		conds = append(conds, "o.state = "+s.arg(int16(code(states, s.State))))
 	}
 	if b := s.Box; b != nil {
-		conds = append(conds, "o.lat BETWEEN "+s.arg(b.South)+" AND "+s.arg(b.North))
-		if west, east := s.arg(b.West), s.arg(b.East); b.West <= b.East {
-			conds = append(conds, "o.lon BETWEEN "+west+" AND "+east)
-		} else {
-			conds = append(conds, "(o.lon >= "+west+" OR o.lon <= "+east+")")
-		}
+		conds = append(conds, s.within(*b))
 	}
 	if s.Near != nil {
 		conds = append(conds, "o.lat IS NOT NULL")
 		if s.km > 0 {
+			conds = append(conds, s.within(around(s.Near.Lat, s.Near.Lon, s.km))) // which costs less to see
 			conds = append(conds, s.haversine()+" <= "+s.arg(haversineOf(s.km)))
 		}
 	}
@@ -189,6 +194,16 @@ func (s *statement) listing(by thing) (conds []string) {
 		conds = append(conds, "(SELECT t.words @@ (SELECT "+s.arg(tsquery(s.terms))+"::text::tsquery) FROM said t WHERE t.rank = o.rank)")
 	}
 	return conds
+}
+
+// within is that an offer o lies in a box.
+func (s *statement) within(b index.Box) string {
+	cond := "o.lat BETWEEN " + s.arg(b.South) + " AND " + s.arg(b.North)
+	if west, east := s.arg(b.West), s.arg(b.East); b.West <= b.East {
+		return cond + " AND o.lon BETWEEN " + west + " AND " + east
+	} else {
+		return cond + " AND (o.lon >= " + west + " OR o.lon <= " + east + ")"
+	}
 }
 
 // haversine is that of the angle between Near and an offer o.
@@ -216,11 +231,11 @@ func (s *statement) set(w way) string {
 		return src + "SELECT m.rank, 0::smallint AS position, NULL::bytea AS price, NULL::float8 AS km FROM m ORDER BY m.rank DESC LIMIT " + s.arg(s.need)
 	}
 	first := "o.position DESC"
-	switch s.Order {
+	switch s.Order { // in a form that no index has: one of prices is not to be walked for each listing
 	case index.Cheapest:
-		first = "o.price, o.position DESC"
+		first = "o.price IS NULL, o.price, o.position DESC"
 	case index.Dearest:
-		first = "o.price DESC NULLS LAST, o.position DESC"
+		first = "o.price IS NULL, o.price DESC, o.position DESC"
 	}
 	conds = append(append([]string{"o.rank = m.rank"}, s.offers("o", byAll)...), conds...)
 	return s.sorted(src, "SELECT o.* FROM m CROSS JOIN LATERAL (SELECT o.* FROM offer o WHERE "+strings.Join(conds, " AND ")+" ORDER BY "+first+" LIMIT 1) o")
@@ -281,15 +296,16 @@ func (s *statement) source(w way) string {
 	case byOwner:
 		return "SELECT l.rank FROM listing l WHERE l.live AND l.owner = " + s.arg(s.Owner[:]) + bounds("l.rank")
 	case byWords:
-		return "SELECT t.rank FROM said t WHERE t.words @@ (SELECT " + s.arg(tsquery(s.terms)) + "::text::tsquery)" + bounds("t.rank")
+		// Words that many have are looked for in what has the rare ones: the index would collect all that have them.
+		text := "SELECT t.rank FROM said t WHERE t.words @@ (SELECT " + s.arg(tsquery(s.guess.rare)) + "::text::tsquery)" + bounds("t.rank")
+		if len(s.guess.rare) < len(s.terms) {
+			text += " AND (t.words @@ (SELECT " + s.arg(tsquery(s.terms)) + "::text::tsquery)) IS TRUE"
+		}
+		return text
 	case byPlace:
 		return "SELECT o.rank FROM (" + s.spots([]string{"o.position = 0"}) + ") o"
-	case byType:
-		return "SELECT DISTINCT o.rank FROM offer o WHERE o.data_type = ANY(" + s.arg(columns(s.DataTypes)) + "::text[])" + bounds("o.rank")
-	case byKind:
-		return "SELECT DISTINCT o.rank FROM offer o WHERE o.kind = ANY(" + s.arg(columns(s.Kinds)) + "::text[])" + bounds("o.rank")
-	case byUnit:
-		return "SELECT DISTINCT o.rank FROM offer o WHERE o.unit = ANY(" + s.arg(columns(s.Units)) + "::text[])" + bounds("o.rank")
+	case byCombo:
+		return "SELECT DISTINCT o.rank FROM offer o WHERE o.combo = ANY(ARRAY(" + s.combos() + "))" + bounds("o.rank")
 	}
 	conds := []string{"o.price IS NOT NULL"}
 	if s.MinPrice != nil {

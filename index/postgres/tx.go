@@ -21,6 +21,7 @@ type progress struct {
 	following                       bool
 	cursor                          *index.Cursor
 	change, aside, deed, owner      int64
+	combo                           int32
 	live, verified, ended, setAside int64
 }
 
@@ -41,6 +42,7 @@ type tx struct {
 	history  []entry
 	asides   []aside
 	rights   rightsRows
+	combos   map[combo]int32 // that the database has, as far as known
 }
 
 // held is an account's listing as the transaction has it, and what is written of it.
@@ -73,15 +75,15 @@ type aside struct {
 }
 
 func newTx(s *Store, t pgx.Tx) *tx {
-	return &tx{s: s, t: t, held: map[key.AccountID]*held{}, tops: map[index.Rank]index.Rank{}, left: map[index.Rank]bool{}, docs: map[[32]byte][]byte{}}
+	return &tx{s: s, t: t, held: map[key.AccountID]*held{}, tops: map[index.Rank]index.Rank{}, left: map[index.Rank]bool{}, docs: map[[32]byte][]byte{}, combos: map[combo]int32{}}
 }
 
 // begin waits for its turn and makes sure that it is this process's.
 func (x *tx) begin(ctx context.Context) error {
 	var number *int64
 	var hash, genesis []byte
-	err := x.t.QueryRow(ctx, `SELECT epoch, genesis, number, hash, change, aside, deed, owner, live, verified, ended, set_aside FROM progress FOR UPDATE`).
-		Scan(&x.epoch, &genesis, &number, &hash, &x.change, &x.aside, &x.deed, &x.owner, &x.live, &x.verified, &x.ended, &x.setAside)
+	err := x.t.QueryRow(ctx, `SELECT epoch, genesis, number, hash, change, aside, combo, deed, owner, live, verified, ended, set_aside FROM progress FOR UPDATE`).
+		Scan(&x.epoch, &genesis, &number, &hash, &x.change, &x.aside, &x.combo, &x.deed, &x.owner, &x.live, &x.verified, &x.ended, &x.setAside)
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the cursor: %w", err)

@@ -13,6 +13,7 @@ CREATE TABLE progress (
     committed  bigint  NOT NULL DEFAULT 0,     -- Unix milliseconds of the writer's clock
     change     bigint  NOT NULL DEFAULT 0,     -- newest history.id
     aside      bigint  NOT NULL DEFAULT 0,     -- newest set_aside.id
+    combo      integer NOT NULL DEFAULT 0,     -- newest combo.id
     deed       bigint  NOT NULL DEFAULT 0,     -- newest deed.id
     owner      bigint  NOT NULL DEFAULT 0,     -- newest owner.id
     live       bigint  NOT NULL DEFAULT 0,
@@ -55,26 +56,33 @@ CREATE INDEX listing_owner ON listing (owner, rank) WHERE live AND owner IS NOT 
 CREATE INDEX listing_expires ON listing (expires, account) WHERE live AND expires < 4294967295;
 CREATE INDEX listing_data_type ON listing (data_type, rank) WHERE live;
 
+-- What offers are of: each combination that there has ever been, once. A search for types, kinds and units is one for some of these.
+CREATE TABLE combo (
+    id        integer PRIMARY KEY,
+    data_type text    COLLATE "C" NOT NULL,
+    kind      text    COLLATE "C" NOT NULL,
+    unit      text    COLLATE "C" NOT NULL,
+    UNIQUE (data_type, kind, unit)
+);
+CREATE INDEX combo_kind ON combo (kind, unit);
+CREATE INDEX combo_unit ON combo (unit);
+
 -- What is to be had: a row for each stream of a live listing, or one for a document of version 1, with what of the listing is
 -- filtered by. Searches walk one index of it in the order of the answer.
 CREATE TABLE offer (
     rank      bigint   NOT NULL,
     lat       float8,
     lon       float8,
+    combo     integer  NOT NULL,          -- combo.id
     position  smallint NOT NULL,          -- 0 of the first, -1 of the second, …: so it descends with the rank
     state     smallint NOT NULL,
-    data_type text     COLLATE "C" NOT NULL,
-    kind      text     COLLATE "C" NOT NULL,
-    unit      text     COLLATE "C" NOT NULL,
-    price     bytea
+    price     bytea                       -- 16 bytes big-endian, in 10^-18
 );
 -- Ranks ascend, although searches walk them down, since what is added at the end of a group of an index leaves its pages full.
 CREATE UNIQUE INDEX offer_rank ON offer (rank, position);
-CREATE INDEX offer_data_type ON offer (data_type, rank, position);
-CREATE INDEX offer_kind ON offer (kind, rank, position);
-CREATE INDEX offer_unit ON offer (unit, rank, position);
+CREATE INDEX offer_combo ON offer (combo, rank, position);
 CREATE INDEX offer_price ON offer (price DESC, rank);
-CREATE INDEX offer_type_price ON offer (data_type, price DESC, rank);
+CREATE INDEX offer_combo_price ON offer (combo, price DESC, rank);
 CREATE INDEX offer_place ON offer USING gist (point(lon, lat)) WHERE position = 0 AND lat IS NOT NULL;
 
 -- What a live listing says in words (index.Terms).
@@ -165,4 +173,4 @@ CREATE TABLE deed (
 CREATE INDEX deed_owner ON deed (owner, id DESC);
 
 -- +goose Down
-DROP TABLE deed, link, entity, moment, owner, set_aside, history, said, offer, listing, document, anchor, progress;
+DROP TABLE deed, link, entity, moment, owner, set_aside, history, said, offer, combo, listing, document, anchor, progress;
