@@ -203,7 +203,7 @@ func BenchmarkSearch(b *testing.B) {
 			q := asks[r.IntN(len(asks))].ask(r)
 			q.Limit, q.Shown = 20, true
 			if _, err := s.Search(b.Context(), q); err != nil {
-				b.Error(err)
+				b.Errorf("%+v: %v", q, err)
 				return
 			}
 		}

@@ -209,6 +209,7 @@ func (r *listingRows) table() table {
 type offerRows struct {
 	rank            []int64
 	lat, lon        []*float64
+	cell            []*int64
 	combo           []combo
 	position, state []int16
 	price           [][]byte
@@ -216,8 +217,9 @@ type offerRows struct {
 
 func (r *offerRows) add(l *index.Listing) {
 	var lat, lon *float64
+	var cell *int64
 	if a, b, ok := l.Place(); ok {
-		lat, lon = &a, &b
+		lat, lon, cell = &a, &b, ptr(cellOf(a, b))
 	}
 	for i, o := range l.Offers() {
 		var price []byte
@@ -227,6 +229,7 @@ func (r *offerRows) add(l *index.Listing) {
 		add(&r.rank, int64(l.Rank))
 		add(&r.lat, lat)
 		add(&r.lon, lon)
+		add(&r.cell, cell)
 		add(&r.combo, combo{column(o.DataType), column(o.Kind), column(o.Unit)})
 		add(&r.position, int16(-i))
 		add(&r.state, int16(code(states, l.State)))
@@ -239,9 +242,9 @@ func (r *offerRows) table(ids map[combo]int32) table {
 	for i, c := range r.combo {
 		combos[i] = ids[c]
 	}
-	return table{`INSERT INTO offer (rank, lat, lon, combo, position, state, price)
-		SELECT * FROM unnest($1::bigint[], $2::float8[], $3::float8[], $4::integer[], $5::smallint[], $6::smallint[], $7::bytea[])`,
-		[]any{r.rank, r.lat, r.lon, combos, r.position, r.state, r.price}, len(r.rank)}
+	return table{`INSERT INTO offer (rank, lat, lon, cell, combo, position, state, price)
+		SELECT * FROM unnest($1::bigint[], $2::float8[], $3::float8[], $4::bigint[], $5::integer[], $6::smallint[], $7::smallint[], $8::bytea[])`,
+		[]any{r.rank, r.lat, r.lon, r.cell, combos, r.position, r.state, r.price}, len(r.rank)}
 }
 
 type saidRows struct {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"math"
+	"slices"
 
 	"iod/index"
 )
@@ -23,6 +24,7 @@ const (
 	byOwner
 	byWords
 	byPlace
+	byBoth // place, of types, kinds and units
 )
 
 // What one row costs, in microseconds or so; only their ratios matter.
@@ -33,7 +35,8 @@ const (
 	costOffers = 2.2 // to find the offers of a listing
 	costOnce   = 1.8 // to take of several offers of a listing one
 	costDouble = 2   // to look for a better offer of the same listing
-	costPlace  = 1.2 // of the index of places
+	costPlace  = 0.8 // of the index of places
+	costRange  = 2.5 // to begin with a range of it
 	costFound  = 1.3 // of the index of words
 	costOwned  = 1   // of the index of owners
 	costSort   = 0.3
@@ -50,7 +53,8 @@ func ways(q *index.Query, words []string) (all []way) {
 	} else {
 		all = append(all, way{by: byPlace, km: everywhere})
 	}
-	if len(q.DataTypes)+len(q.Kinds)+len(q.Units) > 0 {
+	ofCombos := len(q.DataTypes)+len(q.Kinds)+len(q.Units) > 0
+	if ofCombos {
 		all = append(all, way{by: byCombo, km: everywhere})
 		if q.Order != index.Nearest {
 			all = append(all, way{by: byCombo, walk: true})
@@ -62,6 +66,7 @@ func ways(q *index.Query, words []string) (all []way) {
 	}{
 		{byPrice, q.MinPrice != nil || q.MaxPrice != nil}, {byOwner, q.Owner != nil}, {byWords, len(words) > 0},
 		{byPlace, q.Order != index.Nearest && (q.Box != nil || q.Near != nil)},
+		{byBoth, ofCombos && (q.Box != nil || q.Near != nil)},
 	} {
 		if x.is {
 			all = append(all, way{by: x.by, km: everywhere})
@@ -78,11 +83,11 @@ func choose(q *index.Query, words []string, g *guess, need int, unpriced bool) w
 		switch {
 		case w.walk:
 			cost = g.walk(q, words, w.by, need, unpriced)
-		case w.by == byPlace && q.Order == index.Nearest:
-			w.km, cost = g.reach(q, need)
-			cost *= costPlace + costOffers + g.beside(q, words, w.by)
+		case w.placed() && q.Order == index.Nearest:
+			w.km, cost = g.reach(q, w.by, need)
+			cost = cost*(costPlace+costOffers+g.beside(q, words, w.by)) + g.begin(w.by)
 		default:
-			cost = g.rows(w.by)*(rowOf(w.by)+costOffers+g.beside(q, words, w.by)) + costSort*g.matching
+			cost = g.set(q, words, w.by)
 		}
 		if cost += costStep; cost < least {
 			best, least = w, cost
@@ -91,9 +96,52 @@ func choose(q *index.Query, words []string, g *guess, need int, unpriced bool) w
 	return best
 }
 
+// set is what it costs to sort all that a filter leaves.
+func (g *guess) set(q *index.Query, words []string, by thing) float64 {
+	return g.rows(by)*(rowOf(by)+costOffers+g.beside(q, words, by)) + costSort*g.matching + g.begin(by)
+}
+
+// begin is what it costs to begin with all ranges of places.
+func (g *guess) begin(by thing) float64 {
+	switch by {
+	case byPlace:
+		return mostRanges * costRange
+	case byBoth:
+		return mostRanges * costRange * float64(max(g.streams, 1))
+	}
+	return 0
+}
+
+// placed tells whether a way begins with places.
+func (w way) placed() bool { return !w.walk && (w.by == byPlace || w.by == byBoth) }
+
+// sorted finds the cheapest set that is not by place.
+func sorted(q *index.Query, words []string, g *guess) (best way, least float64) {
+	least = math.Inf(1)
+	for _, w := range ways(q, words) {
+		if cost := g.set(q, words, w.by); !w.walk && !w.placed() && cost < least {
+			best, least = w, cost
+		}
+	}
+	return best, least
+}
+
+// circle is what it costs to sort all within a distance.
+func (g *guess) circle(q *index.Query, words []string, w way) float64 {
+	n, _ := slices.BinarySearch(g.distances(w.by), w.km)
+	return math.Max(float64(n), 0.5)*g.scale*(costPlace+costOffers+g.beside(q, words, w.by)) + g.begin(w.by)
+}
+
+func (g *guess) distances(by thing) []float64 {
+	if by == byBoth {
+		return g.nearOf
+	}
+	return g.near
+}
+
 // rows is how many rows a way touches at most.
 func (g *guess) rows(by thing) float64 {
-	return [...]float64{byAll: g.all, byCombo: g.combos, byPrice: g.prices, byOwner: g.owner, byWords: g.words, byPlace: g.place}[by]
+	return [...]float64{byAll: g.all, byCombo: g.combos, byPrice: g.prices, byOwner: g.owner, byWords: g.words, byPlace: g.place, byBoth: g.both}[by]
 }
 
 func rowOf(by thing) float64 {
@@ -102,7 +150,7 @@ func rowOf(by thing) float64 {
 		return costOwned
 	case byWords:
 		return costFound
-	case byPlace:
+	case byPlace, byBoth:
 		return costPlace
 	case byCombo, byPrice:
 		return costRow + costOnce
@@ -133,15 +181,23 @@ func (g *guess) walk(q *index.Query, words []string, by thing, need int, unprice
 	if by == byCombo {
 		streams = max(g.streams, 1)
 	}
-	return each * math.Min(through, float64(need*streams)*math.Max(1, through/matching))
+	cost := each * math.Min(through, float64(need*streams)*math.Max(1, through/matching))
+	if by == byAll && matching < through/2 { // what matches may be the oldest, or the dearest
+		cost *= 2
+		if byPrices(q.Order) {
+			cost *= 2
+		}
+	}
+	return cost
 }
 
 // reach reckons how far to look for the need nearest matches, and at how many listings: by how densely listings lie there, of which
 // as many match as elsewhere.
-func (g *guess) reach(q *index.Query, need int) (km, rows float64) {
-	placed := float64(len(g.near)) * g.scale
+func (g *guess) reach(q *index.Query, by thing, need int) (km, rows float64) {
+	near := g.distances(by)
+	placed := float64(len(near)) * g.scale
 	if placed == 0 {
-		return math.Inf(1), g.all
+		return math.Inf(1), math.Min(g.rows(by), g.all)
 	}
 	rows = 1.5 * float64(need) * math.Max(1, placed/g.matching)
 	from := 0.0
@@ -149,10 +205,10 @@ func (g *guess) reach(q *index.Query, need int) (km, rows float64) {
 		from = q.After.Km
 	}
 	k := int(rows / g.scale)
-	if k >= len(g.near) {
+	if k >= len(near) {
 		return math.Inf(1), placed
 	}
 	// Between two of the sample there are scale others, spread over the area between.
-	d, part := g.near[k], math.Min(1, rows/(g.scale*float64(k+1)))
+	d, part := near[k], math.Min(1, rows/(g.scale*float64(k+1)))
 	return math.Max(math.Sqrt(from*from+part*(d*d-from*from)), 0.001), 2 * rows // it may have to look again
 }

@@ -242,12 +242,14 @@ func rarest(terms []string, each []int) (rare []string, n int) {
 // guess is about how many there are: rows of an index that a way through it would touch, and listings that match all of a search.
 type guess struct {
 	all, combos, prices, owner, words, place float64
+	both                                     float64 // place and combos
 	matching                                 float64
 	unpriced                                 float64   // of matching: none of whose matching offers has a price
 	scale                                    float64   // listings for each one of the sample
 	streams                                  int       // how many of what offers are of match
 	rare                                     []string  // those of the words to begin with
-	near                                     []float64 // distances of all of the sample that are placed, beyond the mark; ascending
+	near                                     []float64 // distances of those of the sample that are placed, beyond the mark; ascending
+	nearOf                                   []float64 // and of those that have an offer of what is asked for
 }
 
 // guess reckons a search, whose terms are words.
@@ -273,10 +275,11 @@ func (p *sample) guess(q *index.Query, words []string) guess {
 		}
 		km, placed := within(q, l)
 		owned := q.Owner == nil || l.owned && l.owner == *q.Owner
-		matches, priced := false, false
+		matches, priced, has := false, false, false
 		for j := l.first; j < l.end; j++ {
 			o := &p.offers[j]
 			isCombo, isPrice := of(o.sampledCombo), costs(q, o)
+			has = has || isCombo
 			g.all++
 			g.combos += one(isCombo)
 			g.prices += one(isPrice)
@@ -286,8 +289,11 @@ func (p *sample) guess(q *index.Query, words []string) guess {
 		}
 		g.owner += one(owned)
 		g.place += one(placed)
+		g.both += one(placed && has)
 		if q.Near != nil && l.placed && (q.After == nil || km > q.After.Km) {
-			g.near = append(g.near, km)
+			if g.near = append(g.near, km); has {
+				g.nearOf = append(g.nearOf, km)
+			}
 		}
 		if matches && owned && placed && (said == nil || said[i]) && (q.State == "" || l.state == state) {
 			g.matching++
@@ -295,8 +301,9 @@ func (p *sample) guess(q *index.Query, words []string) guess {
 		}
 	}
 	slices.Sort(g.near)
+	slices.Sort(g.nearOf)
 	g.words = float64(rare)
-	for _, n := range []*float64{&g.all, &g.combos, &g.prices, &g.owner, &g.words, &g.place, &g.matching, &g.unpriced} {
+	for _, n := range []*float64{&g.all, &g.combos, &g.prices, &g.owner, &g.words, &g.place, &g.both, &g.matching, &g.unpriced} {
 		*n = max(*n, 0.5) * p.scale // what the sample does not show there may be all the same
 	}
 	if g.streams == 0 && len(p.combos) < maxCombos { // none, or but a new one

@@ -62,23 +62,26 @@ func (s *Store) search(ctx context.Context, a *asked) ([]priced, error) {
 	return s.ask(ctx, a, s.choose(&a.Query, a.terms, &a.guess, need, false), need, false)
 }
 
-// nearest looks further and further until the page is full.
+// nearest looks further and further until the page is full, unless it costs less to sort all that another filter leaves.
 func (s *Store) nearest(ctx context.Context, a *asked, need int) ([]priced, error) {
 	w := s.choose(&a.Query, a.terms, &a.guess, need, false)
-	most := math.Inf(1)
+	most := math.Pi * index.EarthKm // half way around
 	if a.Near.Km > 0 {
-		most = a.Near.Km
+		most = min(most, a.Near.Km)
 	}
 	for {
-		if w.km = min(w.km, most); w.km >= math.Pi*index.EarthKm {
+		if w.km >= most {
 			w.km = math.Inf(1)
 		}
 		found, err := s.ask(ctx, a, w, need, false)
-		if err != nil || len(found) >= need || w.km >= most || math.IsInf(w.km, 1) {
+		if err != nil || len(found) >= need || math.IsInf(w.km, 1) {
 			return found, err
 		}
 		// So many lay within this circle; the area grows by as much as there are too few, within reason.
 		w.km *= math.Sqrt(min(max(1.5*float64(need)/(float64(len(found))+0.5), 2), 8))
+		if set, cost := sorted(&a.Query, a.terms, &a.guess); cost < a.guess.circle(&a.Query, a.terms, w) {
+			w = set
+		}
 	}
 }
 

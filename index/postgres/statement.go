@@ -177,6 +177,18 @@ func (s *statement) listing(by thing) (conds []string) {
 	if s.State != "" {
 		conds = append(conds, "o.state = "+s.arg(int16(code(states, s.State))))
 	}
+	conds = append(conds, s.around()...)
+	if s.Owner != nil && by != byOwner {
+		conds = append(conds, "(SELECT w.owner FROM listing w WHERE w.rank = o.rank) = "+s.arg(s.Owner[:]))
+	}
+	if len(s.terms) > 0 && by != byWords {
+		conds = append(conds, "(SELECT t.words @@ (SELECT "+s.arg(tsquery(s.terms))+"::text::tsquery) FROM said t WHERE t.rank = o.rank)")
+	}
+	return conds
+}
+
+// around are the conditions of the place of an offer o.
+func (s *statement) around() (conds []string) {
 	if b := s.Box; b != nil {
 		conds = append(conds, s.within(*b))
 	}
@@ -186,12 +198,6 @@ func (s *statement) listing(by thing) (conds []string) {
 			conds = append(conds, s.within(around(s.Near.Lat, s.Near.Lon, s.km))) // which costs less to see
 			conds = append(conds, s.haversine()+" <= "+s.arg(haversineOf(s.km)))
 		}
-	}
-	if s.Owner != nil && by != byOwner {
-		conds = append(conds, "(SELECT w.owner FROM listing w WHERE w.rank = o.rank) = "+s.arg(s.Owner[:]))
-	}
-	if len(s.terms) > 0 && by != byWords {
-		conds = append(conds, "(SELECT t.words @@ (SELECT "+s.arg(tsquery(s.terms))+"::text::tsquery) FROM said t WHERE t.rank = o.rank)")
 	}
 	return conds
 }
@@ -223,7 +229,7 @@ func (s *statement) set(w way) string {
 	// The source does not look at offers but where it is made of them.
 	whole := !s.ofOffers() && !byPrices(s.Order)
 	if whole && w.by == byPlace {
-		return s.sorted("", s.spots(append([]string{"o.position = 0"}, s.listing(byPlace)...)))
+		return s.sorted("", s.spots(false, s.listing(byPlace)))
 	}
 	src := "WITH m AS MATERIALIZED (" + s.source(w) + ") "
 	conds := s.listing(w.by)
@@ -303,7 +309,9 @@ func (s *statement) source(w way) string {
 		}
 		return text
 	case byPlace:
-		return "SELECT o.rank FROM (" + s.spots([]string{"o.position = 0"}) + ") o"
+		return "SELECT o.rank FROM (" + s.spots(false, s.around()) + ") o"
+	case byBoth:
+		return "SELECT DISTINCT o.rank FROM (" + s.spots(true, s.around()) + ") o"
 	case byCombo:
 		return "SELECT DISTINCT o.rank FROM offer o WHERE o.combo = ANY(ARRAY(" + s.combos() + "))" + bounds("o.rank")
 	}
@@ -317,16 +325,22 @@ func (s *statement) source(w way) string {
 	return "SELECT DISTINCT o.rank FROM offer o WHERE " + strings.Join(conds, " AND ") + bounds("o.rank")
 }
 
-// spots are the first offers of the listings within the boxes that hold all that may match.
-func (s *statement) spots(conds []string) string {
+// spots are the offers within cells that hold all that may match and meet the conditions: the first ones of listings, or those of what is
+// asked for.
+func (s *statement) spots(of bool, conds []string) string {
 	for _, c := range s.ranks("o.rank") {
 		conds = append(conds, "("+c+") IS TRUE")
 	}
-	var west, south, east, north []float64
-	for _, b := range s.boxes() {
-		west, south, east, north = append(west, b.West), append(south, b.South), append(east, b.East), append(north, b.North)
+	var lo, hi []int64
+	for _, c := range cover(s.boxes()) {
+		lo, hi = append(lo, c.lo), append(hi, c.hi)
 	}
-	return fmt.Sprintf(`SELECT o.* FROM unnest(%s::float8[], %s::float8[], %s::float8[], %s::float8[]) AS b (w, s, e, n) CROSS JOIN LATERAL (
-		SELECT o.* FROM offer o WHERE o.lat IS NOT NULL AND point(o.lon, o.lat) <@ box(point(b.w, b.s), point(b.e, b.n)) AND %s) o`,
-		s.arg(west), s.arg(south), s.arg(east), s.arg(north), strings.Join(conds, " AND "))
+	from := "unnest(" + s.arg(lo) + "::bigint[], " + s.arg(hi) + "::bigint[]) AS b (lo, hi)"
+	if of {
+		from += " CROSS JOIN (" + s.combos() + ") v"
+		conds = append(conds, "o.combo = v.id")
+	} else {
+		conds = append(conds, "o.position = 0")
+	}
+	return "SELECT o.* FROM " + from + " CROSS JOIN LATERAL (SELECT o.* FROM offer o WHERE o.cell BETWEEN b.lo AND b.hi AND " + strings.Join(conds, " AND ") + ") o"
 }

@@ -73,6 +73,7 @@ CREATE TABLE offer (
     rank      bigint   NOT NULL,
     lat       float8,
     lon       float8,
+    cell      bigint,                     -- of the place, as cell.go says
     combo     integer  NOT NULL,          -- combo.id
     position  smallint NOT NULL,          -- 0 of the first, -1 of the second, …: so it descends with the rank
     state     smallint NOT NULL,
@@ -83,7 +84,8 @@ CREATE UNIQUE INDEX offer_rank ON offer (rank, position);
 CREATE INDEX offer_combo ON offer (combo, rank, position);
 CREATE INDEX offer_price ON offer (price DESC, rank);
 CREATE INDEX offer_combo_price ON offer (combo, price DESC, rank);
-CREATE INDEX offer_place ON offer USING gist (point(lon, lat)) WHERE position = 0 AND lat IS NOT NULL;
+CREATE INDEX offer_cell ON offer (cell) WHERE position = 0;
+CREATE INDEX offer_combo_cell ON offer (combo, cell);
 
 -- What a live listing says in words (index.Terms).
 CREATE TABLE said (
