@@ -82,8 +82,8 @@ CREATE TABLE offer (
 -- Ranks ascend, although searches walk them down, since what is added at the end of a group of an index leaves its pages full.
 CREATE UNIQUE INDEX offer_rank ON offer (rank, position);
 CREATE INDEX offer_combo ON offer (combo, rank, position);
-CREATE INDEX offer_price ON offer (price DESC, rank);
-CREATE INDEX offer_combo_price ON offer (combo, price DESC, rank);
+CREATE INDEX offer_price ON offer (price DESC, rank, state);
+CREATE INDEX offer_combo_price ON offer (combo, price DESC, rank, state);
 CREATE INDEX offer_cell ON offer (cell) WHERE position = 0;
 CREATE INDEX offer_combo_cell ON offer (combo, cell);
 
