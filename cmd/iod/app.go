@@ -38,6 +38,7 @@ type app struct {
 
 // command builds the whole tree of subcommands.
 func (a *app) command() *cobra.Command {
+	version := false // cobra's own flag takes text/template along, and with it every exported method: 2 MB
 	root := &cobra.Command{
 		Use:   "iod",
 		Short: "Share live data of your devices with people whom you choose, and find and receive theirs",
@@ -47,9 +48,13 @@ anywhere; the data travels end to end encrypted between public keys, past relays
 		Example:       "  iod demo                       the whole story on this machine\n  iod key new --out device.key   then: iod device init",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Version:       buildVersion().String(),
 		Args:          subcommand,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				return a.print(buildVersion(), "iod %s\n", buildVersion())
+			}
+			return c.Help()
+		},
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return a.checkGlobals()
 		},
@@ -62,7 +67,7 @@ anywhere; the data travels end to end encrypted between public keys, past relays
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what happens to standard error")
 	complete(root, "output", "text", "json")
 	complete(root, "scheme", "sr25519", "ed25519", "ecdsa")
-	root.SetVersionTemplate("iod {{.Version}}\n")
+	root.Flags().BoolVar(&version, "version", false, "tell which build this is")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(a.subcommands()...)
 	wrapArgs(root)
