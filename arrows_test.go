@@ -52,6 +52,8 @@ var rooms = [][]string{
 	{"systemd"},
 	{"audit"},
 	{"clock"},
+	{"keepalive"},
+	{"link"},
 	{"index/postgres/pgtest"},
 	{"index/pack"},
 }
