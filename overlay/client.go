@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"iod/keepalive"
 	"iod/key"
 	"iod/overlay/wire"
 )
@@ -25,11 +26,11 @@ type clientLink struct {
 	*link
 	addr        RelayAddr
 	dial        DialFunc
-	keep        *keepAlive
+	keep        *keepalive.Search
 	pingTimeout time.Duration
 
 	sent, heard moment       // of the last frame
-	interval    atomic.Int64 // ns, keep.cur
+	interval    atomic.Int64 // ns, what keep wants
 	rtt         atomic.Int64 // ns, of the last ping; 0: none was answered yet
 
 	mu      sync.Mutex
@@ -114,10 +115,13 @@ func (c *clientLink) send(f wire.Frame) error {
 
 // run serves the link until it ends, and says why.
 func (c *clientLink) run(ctx context.Context) error {
-	c.interval.Store(int64(c.keep.cur))
+	c.interval.Store(int64(c.keep.Interval()))
 	var pinger sync.WaitGroup
 	pinger.Go(func() { c.pingWhenIdle() })
 	err := c.link.run(ctx, c.handle)
+	if d := c.silence(); d >= worthNoting && ctx.Err() == nil && !errors.Is(err, errFrozen) && !errors.Is(err, errUnused) {
+		c.keep.Died(d) // something on the way closed what was silent, maybe
+	}
 	pinger.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,7 +178,8 @@ var errFrozen = errors.New("the relay does not answer")
 
 // pingWhenIdle pings whenever one direction has been silent for the current interval.
 func (c *clientLink) pingWhenIdle() {
-	timer := time.NewTimer(c.keep.cur)
+	interval := c.keep.Next()
+	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
 		select {
@@ -182,22 +187,29 @@ func (c *clientLink) pingWhenIdle() {
 		case <-c.gone:
 			return
 		}
-		sent, heard := c.sent.ago(), c.heard.ago()
-		if d := c.keep.cur - max(sent, heard); d > 0 {
+		if d := interval - max(c.sent.ago(), c.heard.ago()); d > 0 {
 			timer.Reset(d)
 			continue
 		}
-		silent := min(sent, heard) >= c.keep.cur
+		silence := c.silence()
 		switch alive := c.ping(); {
-		case !alive && silent:
-			c.keep.lost()
-		case alive && silent:
-			c.keep.answered()
+		case silence < interval:
+		case alive:
+			c.keep.Survived(silence)
+		default:
+			c.keep.Died(silence)
 		}
-		c.interval.Store(int64(c.keep.cur))
-		timer.Reset(c.keep.cur)
+		c.interval.Store(int64(c.keep.Interval()))
+		interval = c.keep.Next()
+		timer.Reset(interval)
 	}
 }
+
+// worthNoting is the shortest silence that may be to blame for the end of a connection.
+const worthNoting = 20 * time.Second
+
+// silence is how long nothing went either way.
+func (c *clientLink) silence() time.Duration { return min(c.sent.ago(), c.heard.ago()) }
 
 // ping closes the link and returns false when the relay does not answer in time.
 func (c *clientLink) ping() bool {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"iod/keepalive"
 	"iod/key"
 	"iod/overlay/wire"
 )
@@ -248,7 +249,7 @@ func rawLink(t *testing.T, addr RelayAddr, k key.NodeKey) (*clientLink, chan wir
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.keep, l.pingTimeout = newKeepAlive(time.Hour, time.Hour), time.Second
+	l.keep, l.pingTimeout = keepalive.New(time.Hour, time.Hour), time.Second
 	frames := make(chan wire.Frame, 16)
 	l.onFrame = func(f wire.Frame) error { frames <- f; return nil }
 	done := make(chan struct{})

@@ -18,6 +18,9 @@ type memoryNet struct {
 	closed chan struct{}
 	once   sync.Once
 
+	mu   sync.Mutex
+	gone chan struct{} // closed by wake
+
 	writes, bytes atomic.Int64
 }
 
@@ -34,6 +37,26 @@ func (n *memoryNet) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, context.Cause(ctx)
 	case <-n.closed:
 		return nil, net.ErrClosed
+	}
+}
+
+// woken is closed at the next wake.
+func (n *memoryNet) woken() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.gone == nil {
+		n.gone = make(chan struct{})
+	}
+	return n.gone
+}
+
+// wake ends the accepting of whoever serves on the network without closing it.
+func (n *memoryNet) wake() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.gone != nil {
+		close(n.gone)
+		n.gone = nil
 	}
 }
 

@@ -172,13 +172,11 @@ func (d *Device) answer(ctx, wait context.Context, k *knock) {
 	d.sessions[k.key] = s
 	d.mu.Unlock()
 	d.leave(k)
-	defer func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.sessions, k.key)
-		d.retire()
-	}()
 	err = s.run(wait)
+	d.mu.Lock()
+	delete(d.sessions, k.key)
+	d.retire()
+	d.mu.Unlock()
 	if s.served && d.o.OnSession != nil {
 		d.o.OnSession(SessionEvent{SessionStatus: s.status(), Ended: true, Err: err, Lasted: time.Since(s.began)})
 	}

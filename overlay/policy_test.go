@@ -72,30 +72,6 @@ func TestWatchProbesSilenceEverMoreRarely(t *testing.T) {
 	}
 }
 
-func TestKeepAliveFindsThePathsLimit(t *testing.T) {
-	for _, limit := range []time.Duration{100 * time.Second, 3 * time.Minute, 5 * time.Minute, time.Hour} {
-		k := newKeepAlive(90*time.Second, 10*time.Minute)
-		lost := 0
-		for range 200 {
-			if k.cur > limit {
-				k.lost()
-				lost++
-			} else {
-				k.answered()
-			}
-			if k.cur < 90*time.Second || k.cur > 10*time.Minute {
-				t.Fatalf("limit %v: interval %v", limit, k.cur)
-			}
-		}
-		if lost > 4 {
-			t.Errorf("limit %v: %d connections were lost to find it", limit, lost)
-		}
-		if want := min(limit, 10*time.Minute) - 2*keepAliveStep; k.cur < want {
-			t.Errorf("limit %v: the interval ended at %v", limit, k.cur)
-		}
-	}
-}
-
 func TestBucket(t *testing.T) {
 	c := newClock()
 	var b bucket

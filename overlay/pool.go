@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"iod/keepalive"
 	"iod/key"
 )
 
@@ -111,7 +112,7 @@ func (p *pool) serve(addr RelayAddr, l *pooled) {
 		close(l.ready)
 		return
 	}
-	l.link.keep = newKeepAlive(defaultKeepAliveMin, defaultKeepAliveMax)
+	l.link.keep = keepalive.New(defaultKeepAliveMin, defaultKeepAliveMax)
 	l.link.pingTimeout = p.pingTimeout
 	if p.onLink != nil {
 		p.onLink(l.link)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"iod/keepalive"
 	"iod/overlay/wire"
 )
 
@@ -15,7 +16,7 @@ import (
 type registration struct {
 	device *Device
 	addr   RelayAddr
-	keep   *keepAlive         // used by one link after the other
+	keep   *keepalive.Search  // used by one link after the other
 	rate   bucket             // of knocks; used by the link's reader only
 	stop   context.CancelFunc // ends run; guarded by device.mu; nil before it runs
 
@@ -29,7 +30,7 @@ type registration struct {
 }
 
 func newRegistration(d *Device, a RelayAddr) *registration {
-	return &registration{device: d, addr: a, keep: newKeepAlive(d.o.KeepAliveMin, d.o.KeepAliveMax), since: d.o.Now()}
+	return &registration{device: d, addr: a, keep: keepalive.New(d.o.KeepAliveMin, d.o.KeepAliveMax), since: d.o.Now()}
 }
 
 func (g *registration) status() RelayStatus {
@@ -158,7 +159,7 @@ func (g *registration) once(ctx context.Context) error {
 		return d.serveFrame(g, link, f)
 	}
 	link.raw.SetReadDeadline(time.Now().Add(handshakeTimeout)) //nolint:errcheck // a closed connection fails the read
-	link.interval.Store(int64(g.keep.cur))
+	link.interval.Store(int64(g.keep.Interval()))
 	asked = time.Now()
 	if err := link.send(wire.Register{Version: wire.Version, Idle: link.idle()}); err != nil {
 		link.close(err)
