@@ -33,8 +33,10 @@ type Options struct {
 	Genesis   Hash         // when not zero, any other network is refused
 	Cache     string       // directory for metadata by runtime version; empty: memory only
 	Log       *slog.Logger // nil: silent
-	// KeepAlive is how long a quiet WebSocket connection is left alone before it is pinged. Zero means one minute.
-	KeepAlive time.Duration
+	// KeepAlive is how long a quiet WebSocket connection is left alone before it is pinged. Zero means one minute. With a larger
+	// KeepAliveMax the client finds out, for each endpoint, how much longer the path to it bears.
+	KeepAlive    time.Duration
+	KeepAliveMax time.Duration
 	// Timeout bounds the wait for any one answer of a node, connecting included; an endpoint that exceeds it is left for
 	// the next. Zero means 20 seconds.
 	Timeout time.Duration
@@ -67,6 +69,8 @@ type Client struct {
 	patience   time.Duration // with a node that is behind the one before
 	climb      time.Duration // between looks for a preferred endpoint
 	hurry      time.Duration // for an endpoint while there are others to try
+	eager      time.Duration // between tries of an endpoint while somebody asks
+	doubtful   time.Duration // of silence, after which a connection is to prove that it lives
 	hashes     atomic.Bool   // the chain hashes headers as header.hash does
 	asked      atomic.Uint64 // reads so far, which tell whether the client is idle
 	ctx        context.Context
@@ -78,6 +82,7 @@ type Client struct {
 	endpoints  []*endpoint
 	current    *session
 	connecting *attempt
+	woken      chan struct{} // closed and replaced to wake who waits for an endpoint
 	genesis    Hash
 	heard      time.Time // of sessions that were left
 	heardFrom  string
@@ -95,7 +100,8 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if len(o.Endpoints) == 0 {
 		return nil, errors.New("connect to chain: no endpoint is given")
 	}
-	c := &Client{o: o, log: o.Log, genesis: o.Genesis, backoff: firstBackoff, poll: time.Second, patience: behindFor, climb: climbEvery, hurry: inHurry}
+	c := &Client{o: o, log: o.Log, genesis: o.Genesis, backoff: firstBackoff, poll: time.Second, patience: behindFor, climb: climbEvery, hurry: inHurry,
+		eager: eagerFor, doubtful: doubtAfter, woken: make(chan struct{})}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -116,7 +122,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	c.rpcOptions = rpc.Options{Timeout: o.Timeout, KeepAlive: o.KeepAlive, MaxAnswer: o.MaxAnswer, Dial: o.Dial, Moment: o.Moment}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.endpoints = ranked(nil, o.Endpoints)
+	c.endpoints = c.ranked(nil, o.Endpoints)
 	c.runtimes.c, c.tracker.c, c.finality.c = c, c, c
 	if _, err := c.session(ctx); err != nil {
 		_ = c.Close()

@@ -1,20 +1,25 @@
 package chain
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
 
 	"iod/chain/rpc"
+	"iod/keepalive"
 )
 
 // errDropped is why a node is left whose endpoint is no longer wanted.
 var errDropped = errors.New("endpoint is no longer listed")
 
 // ranked makes endpoints of URLs in order of preference. Those that are known already keep what became of them.
-func ranked(known []*endpoint, urls []string) (all []*endpoint) {
+func (c *Client) ranked(known []*endpoint, urls []string) (all []*endpoint) {
 	for i, u := range urls {
 		ep := &endpoint{url: u, shown: rpc.Redact(u), err: errNotTried}
+		if c.o.KeepAliveMax > c.o.KeepAlive {
+			ep.quiet = keepalive.New(cmp.Or(c.o.KeepAlive, time.Minute), c.o.KeepAliveMax)
+		}
 		if at := slices.IndexFunc(known, func(x *endpoint) bool { return x.url == u }); at >= 0 {
 			ep, known = known[at], slices.Delete(slices.Clone(known), at, at+1)
 		}
@@ -34,7 +39,7 @@ func (c *Client) SetEndpoints(urls []string) error {
 	defer c.mu.Unlock()
 	s := c.current
 	first := s != nil && s.ep.rank == 0
-	c.endpoints = ranked(c.endpoints, urls)
+	c.endpoints = c.ranked(c.endpoints, urls)
 	switch {
 	case c.closed || s == nil:
 	case !slices.Contains(c.endpoints, s.ep):
@@ -60,6 +65,8 @@ type EndpointStatus struct {
 	Heard    time.Time // when it last sent anything over the connection in use; zero: never, or it is not in use
 	Err      error     // why it cannot be used, or was left last; nil: nothing is known against it
 	Retry    time.Time // when it may be tried again, if that is later than now
+	// KeepAlive is the silence after which the connection in use is pinged.
+	KeepAlive time.Duration
 }
 
 // Endpoints returns all endpoints in order of preference.
@@ -77,6 +84,10 @@ func (c *Client) Endpoints() []EndpointStatus {
 		}
 		if s := c.current; s != nil && s.ep == ep && s.conn.Err() == nil {
 			all[i].InUse, all[i].Since, all[i].Heard, all[i].Err = true, s.since, s.conn.LastHeard(), nil
+			all[i].KeepAlive = cmp.Or(c.o.KeepAlive, time.Minute)
+			if ep.quiet != nil {
+				all[i].KeepAlive = ep.quiet.Interval()
+			}
 		}
 	}
 	return all

@@ -51,7 +51,7 @@ func (c *Client) further(ctx context.Context) (s, better *session) {
 	if err != nil {
 		return s, nil // whoever follows will notice
 	}
-	for _, ep := range c.ready(math.MaxInt) {
+	for _, ep := range c.ready(math.MaxInt, false) {
 		if ep == s.ep {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"iod/chain/rpc"
+	"iod/keepalive"
 )
 
 const (
@@ -23,6 +24,11 @@ const (
 	// inHurry is how long an endpoint may take to be connected to while there are others to try; those that were too slow get all
 	// of Options.Timeout when none of the others was any good. So a silent endpoint that stands first holds up nobody for long.
 	inHurry = 3 * time.Second
+	// eagerFor is about how often an endpoint that was put off is tried all the same while somebody asks for something: the pauses
+	// grow so that an outage costs little while nobody does.
+	eagerFor = 3 * time.Second
+	// doubtAfter is the silence after which a connection is pinged beside the next read: what is dead need not be waited for.
+	doubtAfter = time.Minute
 	// retryFor is how long reads look for a connection unless Options.Retry says otherwise.
 	retryFor = 5 * time.Second
 )
@@ -33,8 +39,10 @@ type endpoint struct {
 	rank       int // in the order of preference, from 0
 	failures   int
 	notBefore  time.Time
+	anyway     time.Time // when it may be tried although it is put off; zero: never
 	err        error
 	noBatch    bool
+	quiet      *keepalive.Search // how long a connection to it may be quiet; nil: as Options.KeepAlive says
 }
 
 // session is a connection in use. It is left for good at its first fault.
@@ -49,18 +57,23 @@ type session struct {
 	lists   atomic.Int32  // whether chain_getBlockHash takes lists: likewise
 	tried   atomic.Bool   // a batch was sent
 	batched atomic.Bool   // a batch was answered
+	doubted atomic.Bool   // it is to prove that it lives
 }
 
 // attempt is a connecting that several callers wait for.
 type attempt struct {
-	done chan struct{}
-	s    *session
-	err  error
+	done  chan struct{}
+	asked bool
+	s     *session
+	err   error
 }
 
 // session returns the connection in use, or makes one. When no endpoint may be tried yet it fails at once: on and sessionWait know
 // how to wait.
-func (c *Client) session(ctx context.Context) (*session, error) {
+func (c *Client) session(ctx context.Context) (*session, error) { return c.sessionFor(ctx, false) }
+
+// sessionFor is session; asked tells that somebody asks for something, so that what was put off for long is tried sooner.
+func (c *Client) sessionFor(ctx context.Context, asked bool) (*session, error) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -75,7 +88,7 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 	}
 	a := c.connecting
 	if a == nil {
-		a = &attempt{done: make(chan struct{})}
+		a = &attempt{done: make(chan struct{}), asked: asked}
 		c.connecting = a
 		c.wg.Go(func() { c.connect(a) })
 	}
@@ -113,12 +126,20 @@ func (e *UnreachableError) soonest() time.Time {
 	return first
 }
 
-// sleep waits for d, a millisecond at least.
+// sleep waits for d, a millisecond at least, or until an endpoint may be usable before that.
 func (c *Client) sleep(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	woken, connected := c.woken, c.current != nil
+	c.mu.Unlock()
+	if connected {
+		return nil
+	}
 	timer := time.NewTimer(max(d, time.Millisecond))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
+	case <-woken:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -131,7 +152,7 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) error {
 // for that.
 func (c *Client) connect(a *attempt) {
 	defer close(a.done)
-	ready := c.ready(math.MaxInt)
+	ready := c.ready(math.MaxInt, a.asked)
 	var slow []*endpoint
 	for i, ep := range ready {
 		patience := c.hurry
@@ -153,12 +174,14 @@ func (c *Client) connect(a *attempt) {
 	c.settle(a, nil, c.unreachable())
 }
 
-// ready returns the endpoints before a rank that are not put off, in their order.
-func (c *Client) ready(rank int) (all []*endpoint) {
+// ready returns the endpoints before a rank that may be tried, in their order; asked tells that somebody asks for something.
+func (c *Client) ready(rank int, asked bool) (all []*endpoint) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := time.Now()
 	for _, ep := range c.endpoints {
-		if ep.rank < rank && !time.Now().Before(ep.notBefore) {
+		eager := asked && !ep.anyway.IsZero() && !now.Before(ep.anyway)
+		if ep.rank < rank && (eager || !now.Before(ep.notBefore)) {
 			all = append(all, ep)
 		}
 	}
@@ -224,6 +247,9 @@ func (c *Client) settle(a *attempt, s *session, err error) {
 	}
 	a.s, a.err = s, err
 	c.current, c.connecting = s, nil
+	if s != nil {
+		c.wake()
+	}
 	if s != nil && s.ep.rank > 0 {
 		c.wg.Go(func() { c.prefer(s) })
 	}
@@ -236,6 +262,7 @@ func (c *Client) open(ctx context.Context, ep *endpoint) (*session, error) {
 	if ep.noBatch {
 		o.MaxBatch = 1
 	}
+	o.Search = ep.quiet
 	c.mu.Unlock()
 	conn, err := rpc.Dial(ctx, ep.url, o)
 	if err != nil {
@@ -327,7 +354,10 @@ func (c *Client) penaliseLocked(ep *endpoint, err error) {
 	}
 	ep.failures++
 	ep.err = err
-	ep.notBefore = time.Now().Add(d/2 + rand.N(d/2+1))
+	ep.notBefore, ep.anyway = time.Now().Add(d/2+rand.N(d/2+1)), time.Time{}
+	if !errors.Is(err, ErrWrongNetwork) && !errors.Is(err, errBehind) {
+		ep.anyway = time.Now().Add(c.eager/2 + rand.N(c.eager))
+	}
 }
 
 // on runs one read on the connection in use. If the connection or the node is at fault it is left and the read made again on
@@ -338,7 +368,7 @@ func (c *Client) on(ctx context.Context, read func(*session) error) error {
 	var until time.Time // set at the first fault
 	var fault error     // of a node's answers, not of its connection
 	for try := 0; ; try++ {
-		s, err := c.session(ctx)
+		s, err := c.sessionFor(ctx, true)
 		var none *UnreachableError
 		switch {
 		case errors.As(err, &none) && fault != nil && c.count() == 1:
@@ -357,6 +387,7 @@ func (c *Client) on(ctx context.Context, read func(*session) error) error {
 		case err != nil:
 			return err
 		}
+		c.doubt(s, c.doubtful)
 		s.reads.Add(1)
 		err = read(s)
 		s.reads.Add(-1)

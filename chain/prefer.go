@@ -44,7 +44,7 @@ func (c *Client) prefer(s *session) {
 
 // better connects to an endpoint preferred to that of s; nil when none is fit.
 func (c *Client) better(s *session) *session {
-	for _, ep := range c.ready(c.rankOf(s)) {
+	for _, ep := range c.ready(c.rankOf(s), false) {
 		x, err := c.open(c.ctx, ep)
 		if err == nil {
 			err = c.level(x, s)

@@ -21,6 +21,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"iod/keepalive"
 )
 
 // Errors of a connection; test for them with errors.Is.
@@ -69,7 +71,9 @@ type Options struct {
 	MaxAnswer int64         // bytes of one frame, decompressed; 0: 32 MiB
 	Timeout   time.Duration // of any one answer, and of connecting; 0: 20 s
 	KeepAlive time.Duration // of silence before a ping; 0: one minute
-	MaxBatch  int           // calls in one frame; 0: 128; 1: never batch
+	// Search finds the silence before a ping instead, and learns from this connection; nil: it is always KeepAlive.
+	Search   *keepalive.Search
+	MaxBatch int // calls in one frame; 0: 128; 1: never batch
 	// MaxQueue bounds the notifications of one subscription that wait to be read; 0: 1024. Together they may hold no more
 	// than MaxAnswer bytes for each subscription.
 	MaxQueue int
@@ -89,6 +93,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.KeepAlive <= 0 {
 		o.KeepAlive = time.Minute
+	}
+	if o.Search == nil {
+		o.Search = keepalive.New(o.KeepAlive, o.KeepAlive)
 	}
 	if o.MaxBatch <= 0 {
 		o.MaxBatch = 128
@@ -189,6 +196,24 @@ func (c *Conn) Subscribes() bool { _, ok := c.t.(*socket); return ok }
 
 // BatchLimit returns how many calls go into a frame; 1 once the node refused batches.
 func (c *Conn) BatchLimit() int { return int(c.maxBatch.Load()) }
+
+// Ping asks for the least sign of life and waits for it. Over HTTP there is none to ask for.
+func (c *Conn) Ping(ctx context.Context) error {
+	s, ok := c.t.(*socket)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.o.Timeout, ErrTimeout)
+	defer cancel()
+	if err := s.ws.Ping(ctx); err != nil {
+		if cause := causeOf(ctx); cause != nil {
+			err = cause
+		}
+		return fmt.Errorf("ping: %w", err)
+	}
+	s.touch()
+	return nil
+}
 
 // Done is closed when the connection has ended. An HTTP connection ends by Close only.
 func (c *Conn) Done() <-chan struct{} { return c.t.done() }

@@ -28,6 +28,7 @@ type socket struct {
 	o      Options
 	ws     *websocket.Conn
 	heard  *heard
+	sent   heard
 	out    chan []byte
 	nudge  chan struct{}   // holds a token when owed may have something
 	ctx    context.Context // ends with the connection
@@ -58,6 +59,7 @@ func dialSocket(ctx context.Context, rawURL string, o Options, heard *heard) (*s
 	client, tr := o.client(u.Hostname())
 	ws, resp, err := websocket.Dial(ctx, rawURL, &websocket.DialOptions{
 		HTTPClient: client, CompressionMode: websocket.CompressionNoContextTakeover, CompressionThreshold: compressFrom,
+		OnPingReceived: func(context.Context, []byte) bool { heard.now(); return true },
 	})
 	if err != nil {
 		tr.CloseIdleConnections()
@@ -77,6 +79,7 @@ func dialSocket(ctx context.Context, rawURL string, o Options, heard *heard) (*s
 		finish: tr.CloseIdleConnections, pending: map[uint64]*call{}, subs: map[string]*Subscription{}, orphans: map[uint64]*Subscription{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.touch()
+	s.sent.now()
 	s.wg.Go(s.read)
 	s.wg.Go(s.write)
 	s.wg.Go(s.ping)
@@ -201,6 +204,7 @@ func (s *socket) write() {
 		}
 		for _, f := range frames {
 			ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
+			s.sent.now()
 			err := s.ws.Write(ctx, websocket.MessageText, f)
 			cancel()
 			if err != nil {
@@ -214,6 +218,9 @@ func (s *socket) write() {
 func (s *socket) read() {
 	for {
 		_, frame, err := s.ws.Read(s.ctx)
+		if d := s.silence(); err != nil && s.ctx.Err() == nil && d >= worthNoting {
+			s.o.Search.Died(d) // something on the way closed what was silent, maybe
+		}
 		switch {
 		case errors.Is(err, websocket.ErrMessageTooBig):
 			s.fail(fmt.Errorf("%w of %d bytes", ErrTooLarge, s.o.MaxAnswer))
@@ -235,7 +242,8 @@ func (s *socket) read() {
 
 // ping proves a quiet connection alive, and ends it when it is not.
 func (s *socket) ping() {
-	timer := time.NewTimer(s.o.KeepAlive)
+	interval := s.o.Search.Next()
+	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
 		select {
@@ -243,22 +251,35 @@ func (s *socket) ping() {
 			return
 		case <-timer.C:
 		}
-		quiet := s.heard.ago()
-		if quiet < s.o.KeepAlive {
-			timer.Reset(s.o.KeepAlive - quiet)
+		if left := interval - s.heard.ago(); left > 0 {
+			timer.Reset(left)
 			continue
 		}
+		silence := s.silence()
 		ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
 		err := s.ws.Ping(ctx)
 		cancel()
-		if err != nil {
+		switch {
+		case err != nil && silence >= interval && s.ctx.Err() == nil:
+			s.o.Search.Died(silence)
+			fallthrough
+		case err != nil:
 			s.fail(fmt.Errorf("%w to a ping", ErrTimeout))
 			return
+		case silence >= interval:
+			s.o.Search.Survived(silence)
 		}
 		s.touch()
-		timer.Reset(s.o.KeepAlive)
+		interval = s.o.Search.Next()
+		timer.Reset(interval)
 	}
 }
+
+// worthNoting is the shortest silence that may be to blame for the end of a connection.
+const worthNoting = 20 * time.Second
+
+// silence is how long nothing went either way.
+func (s *socket) silence() time.Duration { return min(s.heard.ago(), s.sent.ago()) }
 
 // take handles one frame.
 func (s *socket) take(frame []byte) error {
