@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -99,6 +100,7 @@ func (c *checker) manifest(f *manifestFile) *Manifest {
 		}
 	}
 	m.Lease = c.lease(f.Access.Lease)
+	m.Metrics = c.metrics(f.Metrics.Listen)
 	m.Relays = c.relays(f.Overlay.Relays, len(f.Stream) > 0)
 	m.Streams = c.streams(f.Stream)
 	m.Programs = c.programs(f.Program)
@@ -216,6 +218,20 @@ func (c *checker) lease(s string) time.Duration {
 		c.complain("access.lease", "lease = %q is not a duration from \"10s\" to \"24h\"", s)
 	}
 	return d
+}
+
+// metrics are for programs of this machine: a device listens nowhere else.
+func (c *checker) metrics(s string) string {
+	if s == "" {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(s)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	ip, iperr := netip.ParseAddr(host)
+	if err != nil || perr != nil || n == 0 || host != "localhost" && (iperr != nil || !ip.IsLoopback()) {
+		c.complain("metrics.listen", "listen = %q is not a port of loopback, as in \"127.0.0.1:9464\": metrics are for programs of this machine", s)
+	}
+	return s
 }
 
 func (c *checker) relays(addrs []string, needed bool) []overlay.RelayAddr {

@@ -19,6 +19,7 @@ import (
 	"iod/chain"
 	"iod/clock"
 	"iod/key"
+	"iod/link"
 	"iod/overlay"
 	"iod/update"
 )
@@ -37,7 +38,8 @@ type Options struct {
 	Dial overlay.DialFunc
 	// Clock returns the device's clock for a time that is past for sure; nil: the machine's.
 	Clock func(floor time.Time) *clock.Clock
-	// Bare leaves out what ties the device to its machine: the control socket and the watch of the manifest's files.
+	// Bare leaves out what ties the device to its machine: the control socket, the metrics, and the watches of the manifest's files and
+	// of the network.
 	Bare bool
 	// Changed tells of something that the service manager or a test wants to know: see Notice. It must not block. nil: nobody is told.
 	Changed func(Notice)
@@ -54,9 +56,12 @@ const (
 	Stopping  Notice = "stopping"
 )
 
-// keepAlive is the interval between pings of an idle chain connection: well below the least lease, and rare enough for
-// a metered link.
-const keepAlive = 4 * time.Minute
+// The interval between pings of an idle chain connection, at first and at most. Leases do not depend on it: while passes are out the
+// judge asks by itself.
+const (
+	keepAlive    = 4 * time.Minute
+	keepAliveMax = 15 * time.Minute
+)
 
 // Device is a device that runs.
 type Device struct {
@@ -75,11 +80,16 @@ type Device struct {
 	reloading sync.Mutex // one reload at a time
 	pulse     pulse
 
+	stirred      chan struct{} // holds a token when something happened that takes memory
+	nudged       chan struct{} // likewise, when the network may have come back, for who has not reached the chain
+	metricsMoved chan struct{} // likewise, when the manifest may want the metrics elsewhere
+
 	mu     sync.Mutex
 	loaded loaded
 	live   *live                      // nil before the chain was reached
 	failed error                      // of the last try to reach the chain, before it was
 	lost   map[overlay.RelayAddr]bool // relays that another device with this key took
+	total  traffic
 }
 
 // NewDevice prepares a device.
@@ -94,7 +104,8 @@ func NewDevice(o Options) (*Device, error) {
 	if o.Changed == nil {
 		o.Changed = func(Notice) {}
 	}
-	d := &Device{o: o, log: o.Log, account: o.Key.Account(), node: o.Key.NodeKey(), lost: map[overlay.RelayAddr]bool{}}
+	d := &Device{o: o, log: o.Log, account: o.Key.Account(), node: o.Key.NodeKey(), lost: map[overlay.RelayAddr]bool{},
+		stirred: make(chan struct{}, 1), nudged: make(chan struct{}, 1), metricsMoved: make(chan struct{}, 1)}
 	if err := d.check(o.Manifest); err != nil {
 		return nil, err
 	}
@@ -157,6 +168,9 @@ func (d *Device) Run(ctx context.Context) error {
 	if !d.o.Bare {
 		group.Go(func() error { return d.serve(inner) })
 		group.Go(func() error { return d.watchFiles(inner) })
+		group.Go(func() error { return d.serveMetrics(inner) })
+		group.Go(func() error { return d.trimWhenIdle(inner) })
+		group.Go(func() error { return d.watchLink(inner) })
 	}
 	d.o.Changed(Ready)
 	<-inner.Done()
@@ -225,7 +239,7 @@ func (d *Device) dial(ctx context.Context) (*chain.Client, error) {
 	}
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		client, err := chain.Dial(ctx, chain.Options{Endpoints: d.endpoints(d.manifest.Load()), Cache: d.state.dir(), Log: d.log,
-			KeepAlive: keepAlive, Lean: true, Dial: d.o.Dial, Moment: d.clock.Moment})
+			KeepAlive: keepAlive, KeepAliveMax: keepAliveMax, Lean: true, Dial: d.o.Dial, Moment: d.clock.Moment})
 		if err == nil {
 			return client, nil
 		}
@@ -240,10 +254,11 @@ func (d *Device) dial(ctx context.Context) (*chain.Client, error) {
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
+		case <-d.nudged:
+			retry = firstRetry
 		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
 		}
+		timer.Stop()
 	}
 }
 
@@ -256,4 +271,24 @@ func (d *Device) fresh(t time.Time) bool {
 	r := d.clock.Read()
 	near := func(now time.Time) bool { return t.Sub(now).Abs() <= knockWindow }
 	return near(r.Now) || !r.Chain.IsZero() && near(r.Chain)
+}
+
+// watchLink makes everything try again at once when the machine's network may have come back.
+func (d *Device) watchLink(ctx context.Context) error {
+	if err := link.Watch(ctx, d.Nudge); err != nil {
+		d.log.Debug("a network that comes back is noticed by trying", "err", err)
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// Nudge says that the network may be there again: what waits before it tries once more tries soon, and connections that are in use
+// are asked whether they live.
+func (d *Device) Nudge() {
+	d.log.Debug("the network may have come back")
+	signal(d.nudged)
+	if l := d.running(); l != nil {
+		l.client.Nudge()
+		l.node.Nudge()
+	}
 }

@@ -152,7 +152,7 @@ func kindOf(v any) string {
 
 // tables are the manifest's tables and their keys, for suggestions.
 var tables = map[string][]string{
-	"device": keysOf[deviceFile](), "access": keysOf[accessFile](), "overlay": keysOf[overlayFile](), "fleet": keysOf[fleetFile](),
+	"device": keysOf[deviceFile](), "access": keysOf[accessFile](), "overlay": keysOf[overlayFile](), "metrics": keysOf[metricsFile](), "fleet": keysOf[fleetFile](),
 	"stream": keysOf[streamFile](), "program": keysOf[programFile](), "": keysOf[manifestFile](),
 	"program.ready": keysOf[readyFile](), "program.alive": keysOf[aliveFile](), "program.stop": keysOf[stopFile](),
 	"program.restart": keysOf[restartFile](), "program.limits": keysOf[limitsFile](), "program.log": keysOf[logFile](),

@@ -33,6 +33,7 @@ type Manifest struct {
 	Fleet    string         // of the owner's devices, by whose grants this device goes too; empty: none
 	State    string         // directory for state, absolute
 	Device   DeviceInfo
+	Metrics  string        // host:port of loopback where Prometheus may ask; empty: nowhere
 	Lease    time.Duration // how long access outlives the last word from a chain endpoint
 	MaxHeals int           // how often in an hour the document is published again after strangers' changes
 	Relays   []overlay.RelayAddr
@@ -103,6 +104,7 @@ type manifestFile struct {
 	Device  deviceFile    `toml:"device"`
 	Access  accessFile    `toml:"access"`
 	Overlay overlayFile   `toml:"overlay"`
+	Metrics metricsFile   `toml:"metrics"`
 	Stream  []streamFile  `toml:"stream"`
 	Program []programFile `toml:"program"`
 }
@@ -125,6 +127,10 @@ type deviceFile struct {
 
 type accessFile struct {
 	Lease string `toml:"lease"`
+}
+
+type metricsFile struct {
+	Listen string `toml:"listen"`
 }
 
 type overlayFile struct {

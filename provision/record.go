@@ -56,7 +56,9 @@ func (d *Device) onJudged(e access.Event) {
 // onSession records begins and ends of sessions.
 func (d *Device) onSession(e overlay.SessionEvent) {
 	entry := audit.Entry{Kind: audit.Session, Account: e.Account.String(), Node: e.Node.String(), Stream: e.Stream, Relay: e.Relay.String()}
+	d.stir()
 	if e.Ended {
+		d.count(e)
 		entry.Kind, entry.In, entry.Out, entry.Seconds = audit.End, e.In, e.Out, e.Lasted.Seconds()
 		if errors.Is(e.Err, overlay.ErrCut) || errors.Is(e.Err, overlay.ErrGone) {
 			entry.Kind = audit.Cut
@@ -78,4 +80,27 @@ func (d *Device) onDropped(k overlay.Dropped) {
 		}
 	}
 	d.note(e)
+}
+
+// traffic counts sessions that are over.
+type traffic struct{ sessions, in, out uint64 }
+
+// count notes a session that ended.
+func (d *Device) count(e overlay.SessionEvent) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.total.sessions++
+	d.total.in += e.In
+	d.total.out += e.Out
+}
+
+// traffic adds the sessions of the moment to those that are over.
+func (d *Device) traffic(node overlay.DeviceStatus) TrafficStatus {
+	d.mu.Lock()
+	t := TrafficStatus{Sessions: d.total.sessions, In: d.total.in, Out: d.total.out, Refused: node.Refused}
+	d.mu.Unlock()
+	for _, v := range node.Sessions {
+		t.Sessions, t.In, t.Out = t.Sessions+1, t.In+v.In, t.Out+v.Out
+	}
+	return t
 }

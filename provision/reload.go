@@ -116,6 +116,8 @@ func (d *Device) carryOut(ctx context.Context, was, m *Manifest) (*Reload, error
 	now.State, now.Key = was.State, was.Key
 	h := d.newHandlers(&now)
 	d.manifest.Store(&now)
+	signal(d.metricsMoved)
+	d.stir()
 	d.handlers.Store(h)
 	for name, scope := range h.scopes {
 		if err := scope.Set(streamOf(&now, name).Topics); err != nil {
@@ -193,6 +195,7 @@ func differences(was, is *Manifest) *Reload {
 	})
 	changed("endpoints", !slices.Equal(was.RPC, is.RPC))
 	changed("lease", was.Lease != is.Lease)
+	changed("metrics", was.Metrics != is.Metrics)
 	changed("owner", !reflect.DeepEqual(was.Owner, is.Owner))
 	changed("fleet", was.Fleet != is.Fleet)
 	changed("document", !reflect.DeepEqual(was.Device, is.Device))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -336,6 +337,52 @@ func TestControl(t *testing.T) {
 	if err := r.dev.Alive(ctx); err != nil {
 		t.Error(err)
 	}
+}
+
+// Metrics are where the manifest wants them, and move with it.
+func TestMetricsMove(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	free := func() string {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		return ln.Addr().String()
+	}
+	text := func(listen string) string {
+		return fmt.Sprintf(deviceText, "state = \"state\"", "", w.relay, unused) + fmt.Sprintf("[metrics]\nlisten = %q\n", listen)
+	}
+	first, second := free(), free()
+	r := w.start(text(first))
+	r.log.await(t, 0, provision.MsgPublished)
+	ask := func(at string) string {
+		resp, err := http.Get("http://" + at + "/metrics")
+		if err != nil {
+			return ""
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 200 {
+			return ""
+		}
+		return string(b)
+	}
+	until := func(at string, there bool) {
+		t.Helper()
+		for late := time.Now().Add(patience); strings.Contains(ask(at), "iod_healthy") != there; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(late) {
+				t.Fatalf("metrics at %s: want %v", at, there)
+			}
+		}
+	}
+	until(first, true)
+	r.reload(text(second))
+	until(second, true)
+	until(first, false)
+	r.reload(fmt.Sprintf(deviceText, "state = \"state\"", "", w.relay, unused))
+	until(second, false)
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // Without a directory that can be written a device runs all the same, says so, and notices another one.

@@ -31,6 +31,8 @@ type Status struct {
 	Sessions []SessionView   `json:"sessions"`
 	Leases   []LeaseView     `json:"leases"`
 	Waiting  int             `json:"waiting"` // requests that wait for a grant
+	Streams  []string        `json:"streams"` // that are shared
+	Traffic  TrafficStatus   `json:"traffic"`
 	Refusals []RefusalView   `json:"refusals"`
 	State    StateStatus     `json:"state"`
 	Process  ProcessStatus   `json:"process"`
@@ -137,6 +139,14 @@ type SessionView struct {
 	Streams int       `json:"streams"`
 }
 
+// TrafficStatus counts since the start of the device.
+type TrafficStatus struct {
+	Sessions uint64 `json:"sessions"`
+	In       uint64 `json:"in"` // bytes from consumers
+	Out      uint64 `json:"out"`
+	Refused  uint64 `json:"refused"` // requests that were refused or dropped
+}
+
 // LeaseView is an answer of the judge.
 type LeaseView struct {
 	Account string    `json:"account"`
@@ -182,6 +192,7 @@ func (d *Device) Status() Status {
 	s.Manifest = d.manifestStatus(m)
 	s.Clock = d.clockStatus()
 	s.Programs = d.programStatus()
+	s.Streams = streamNames(m)
 	for _, r := range d.audit.Refusals() {
 		s.Refusals = append(s.Refusals, RefusalView{Time: r.Entry.Time, Account: r.Entry.Account, Claimed: r.Entry.Claimed,
 			Stream: r.Entry.Stream, Reason: r.Entry.Reason, Times: r.Times})
@@ -230,6 +241,7 @@ func (d *Device) onlineStatus(s *Status, l *live) {
 		s.Sessions = append(s.Sessions, SessionView{Account: v.Account.String(), Stream: v.Stream, Node: v.Node.String(), Relay: v.Relay.String(),
 			Since: d.ago(v.Since), In: v.In, Out: v.Out, Streams: v.Streams})
 	}
+	s.Traffic = d.traffic(node)
 	judges, _ := l.court.sitting()
 	j := judges.Status()
 	s.Waiting = j.Waiting
