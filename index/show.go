@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"iod/document"
@@ -189,10 +191,16 @@ func ShownStream(data []byte, number int) string {
 	// Quotes within strings are escaped, so these can be nothing else.
 	_, rest, ok := bytes.Cut(data, []byte(`"streams":[`))
 	for ; ok && number >= 0; number-- {
-		_, rest, ok = bytes.Cut(rest, []byte(`{"name":`))
+		_, rest, ok = bytes.Cut(rest, []byte(`{"name":"`))
 	}
-	var name string
-	if ok && json.NewDecoder(bytes.NewReader(rest)).Decode(&name) != nil {
+	if !ok {
+		return ""
+	}
+	if end := bytes.IndexAny(rest, `"\\`); end >= 0 && rest[end] == '"' {
+		return string(rest[:end])
+	}
+	var name string // with escapes
+	if json.NewDecoder(io.MultiReader(strings.NewReader(`"`), bytes.NewReader(rest))).Decode(&name) != nil {
 		return ""
 	}
 	return name

@@ -14,7 +14,7 @@ import (
 // beyondDevices are the commands that the build for devices (tag device) leaves out, with the chain, the broker and
 // the database that they carry.
 func (a *app) beyondDevices() []*cobra.Command {
-	return []*cobra.Command{a.demoCommand(), a.indexCommand(), a.devicesCommand(), a.fleetCommand()}
+	return []*cobra.Command{a.demoCommand(), a.indexCommand(), a.devicesCommand(), a.fleetCommand(), a.benchCommand()}
 }
 
 // knownOfIndex is known for what an index answers.

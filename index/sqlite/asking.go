@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ type asking struct {
 	parts  [3][]int64 // ids of the types, kinds and units asked for; nil: any
 	combos []combo    // what the offers asked for are; nil: too many, or any
 	owner  int64      // 0: any
-	words  string     // in the language of FTS5; empty: any
+	words  matches    // with no text: any
 	boxes  []box      // nil: anywhere
 	curve  []stretch  // of the boxes
 	from   index.Rank
@@ -153,7 +154,7 @@ func (a *asking) readCombos(ctx context.Context) error {
 		w.among(column, a.parts[i])
 	}
 	all, err := ask(ctx, a.v, "kinds of offers", func(rows *sql.Rows) (c combo, err error) { return c, rows.Scan(&c.id, &c.n) },
-		"SELECT id, n FROM combo WHERE n > 0 AND "+w.String()+" LIMIT ?", append(w.args, maxCombos+1)...)
+		"SELECT id, n FROM combo WHERE n > 0 AND "+w.String()+fmt.Sprintf(" LIMIT %d", maxCombos+1), w.args...)
 	if err != nil {
 		return err
 	}
@@ -177,7 +178,17 @@ func (a *asking) readOwner(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.guess(ctx, byOwner, a.stats.listings, "SELECT 1 FROM listing INDEXED BY listing_owner WHERE status = 'live' AND owner = ?", a.owner)
+	// Beyond enough, it is guessed to be half as much as all, by its number of digits.
+	const enough = 1000
+	n := &a.stats.sizes[byOwner]
+	err = a.one(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM listing INDEXED BY listing_owner WHERE status = 'live' AND owner = ? LIMIT %d)", enough), []any{a.owner}, n)
+	if err != nil {
+		return err
+	}
+	if *n >= enough {
+		*n = math.Sqrt(enough * max(a.stats.listings, enough))
+	}
+	return a.leaves(byOwner)
 }
 
 // readWords finds out what the words may be, and about how many listings have them.
@@ -189,16 +200,8 @@ func (a *asking) readWords(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.words, a.stats.sizes[byWords] = m.text, m.most
+	a.words, a.stats.sizes[byWords], a.stats.wordsOnly = m, m.most, m.sets == nil
 	return a.leaves(byWords)
-}
-
-func (a *asking) readPrices(ctx context.Context) error {
-	if a.MinPrice == nil && a.MaxPrice == nil {
-		return nil
-	}
-	from, to := a.prices()
-	return a.guess(ctx, byPrice, a.stats.offers, "SELECT 1 FROM offer INDEXED BY offer_price WHERE price BETWEEN ? AND ?", from, to)
 }
 
 // prices are the ends of what prices are asked for.
@@ -213,46 +216,45 @@ func (a *asking) prices() (from, to []byte) {
 	return from, to
 }
 
-func (a *asking) readSince(ctx context.Context) error {
-	if a.from == 0 {
-		return nil
-	}
-	return a.guess(ctx, bySince, a.stats.offers, "SELECT 1 FROM offer WHERE rank BETWEEN ? AND ?", a.from, topRank)
-}
-
-// readBoxes guesses how many offers are within the boxes: when counting comes to its end, by the part of the curve that was counted.
+// readBoxes reckons about how many offers are within the boxes, from how many there are in squares.
 func (a *asking) readBoxes(ctx context.Context) error {
 	if a.boxes == nil {
 		return nil
 	}
-	a.curve = stretches(a.boxes)
-	n, last := &a.stats.sizes[byBox], sql.NullInt64{}
-	err := a.one(ctx, "SELECT count(*), max(cell) FROM (SELECT o.cell FROM "+curveOffers+" LIMIT ?)", []any{curveList(a.curve), enough}, n, &last)
-	if err != nil || *n < enough {
-		return errors.Join(err, a.leaves(byBox))
+	quads := cover(a.boxes)
+	all, within, err := a.v.populated(ctx, quads, a.boxes)
+	if err != nil {
+		return err
 	}
-	counted, all := 0.0, 0.0
-	for _, s := range a.curve {
-		all += float64(s.to - s.from + 1)
-		counted += float64(max(0, min(s.to, last.Int64)-s.from+1))
+	if all == 0 {
+		return errNothing
 	}
-	*n = min(enough*all/max(counted, 1), a.stats.offers)
+	a.curve, a.stats.sizes[byBox] = joined(quads), max(within, 1)
 	return nil
 }
 
-// enough bounds what is counted before a search.
-const enough = 1000
-
-// guess counts the rows that a filter leaves. What is more than enough is guessed to be half as much as all, by its number of digits.
-func (a *asking) guess(ctx context.Context, f filter, all float64, of string, args ...any) error {
-	n := &a.stats.sizes[f]
-	if err := a.one(ctx, "SELECT count(*) FROM ("+of+" LIMIT ?)", append(args, enough), n); err != nil {
-		return err
+// populated reads how many offers there are in squares, and reckons how many of these are within boxes.
+func (v view) populated(ctx context.Context, quads []quad, boxes []box) (all, within float64, err error) {
+	asked, parts := []byte{'['}, make([]float64, len(quads))
+	for i := range quads {
+		from, to, part := quads[i].areas()
+		if i > 0 {
+			asked = append(asked, ',')
+		}
+		asked = append(asked, list([]int64{from, to})...)
+		parts[i] = part * quads[i].within(boxes)
 	}
-	if *n >= enough {
-		*n = math.Sqrt(enough * max(all, enough))
+	type sum struct {
+		i int
+		n float64
 	}
-	return a.leaves(f)
+	sums, err := ask(ctx, v, "areas", func(rows *sql.Rows) (s sum, err error) { return s, rows.Scan(&s.i, &s.n) },
+		"SELECT j.key, a.n FROM json_each(?) j CROSS JOIN area a ON a.square BETWEEN j.value ->> 0 AND j.value ->> 1 WHERE a.n > 0", string(append(asked, ']')))
+	for _, s := range sums {
+		all += s.n
+		within += s.n * parts[s.i]
+	}
+	return all, within, err
 }
 
 // where collects conditions with their arguments. Conditions are constants of this package: nothing that a caller says
@@ -312,7 +314,7 @@ func (a *asking) offers(o string, typed bool) (w where) {
 }
 
 // listing are the conditions on the listing of an offer o.
-func (a *asking) listing(w *where, owned, said bool) {
+func (a *asking) listing(w *where, owned bool) {
 	if a.State != "" {
 		w.and("o.verified = ?", a.State == document.Verified)
 	}
@@ -323,9 +325,6 @@ func (a *asking) listing(w *where, owned, said bool) {
 	}
 	if a.owner != 0 && !owned {
 		w.and("(SELECT l.owner FROM listing l WHERE l.rank = o.rank) = ?", a.owner)
-	}
-	if a.words != "" && !said {
-		w.and("EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND rowid = o.rank)", a.words)
 	}
 }
 

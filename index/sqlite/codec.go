@@ -17,7 +17,7 @@ import (
 
 // rest is what index.Show does not show of a listing, as JSON in listing.rest. Its names are part of the schema.
 type rest struct {
-	Floor  uint64     `json:"f,omitempty"` // when it is not the sequence
+	Floor  *uint64    `json:"f,omitempty"` // when it is not the sequence
 	ByOwn  bool       `json:"o,omitempty"`
 	Ended  uint32     `json:"e,omitempty"`
 	Owner  string     `json:"c,omitempty"` // claimed, when it did not vouch
@@ -51,7 +51,7 @@ func encodeListing(l *index.Listing) (shown, more string, vouch []byte, err erro
 	d := &l.Device
 	r := rest{ByOwn: l.ByOwn, Ended: l.EndedBlock}
 	if l.Floor != d.Sequence {
-		r.Floor = l.Floor
+		r.Floor = &l.Floor
 	}
 	if d.Owner != nil && !l.Vouched {
 		r.Owner = d.Owner.String()
@@ -89,8 +89,8 @@ func decodeListing(shown, more, vouch []byte) (*index.Listing, error) {
 		return nil, fmt.Errorf("read the rest of a listing: %w", err)
 	}
 	d := &l.Device
-	if l.ByOwn, l.EndedBlock, l.Floor = r.ByOwn, r.Ended, r.Floor; r.Floor == 0 {
-		l.Floor = d.Sequence
+	if l.ByOwn, l.EndedBlock, l.Floor = r.ByOwn, r.Ended, d.Sequence; r.Floor != nil {
+		l.Floor = *r.Floor
 	}
 	if r.Owner != "" {
 		owner, err := key.ParseAccount(r.Owner)

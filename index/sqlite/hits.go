@@ -18,12 +18,12 @@ type hit struct {
 	lat, lon sql.NullInt32
 }
 
-// hitColumns are what scan reads of an offer o.
+// hitColumns are what scan reads of an offer o; behind them come the terms of its listing, or NULL.
 const hitColumns = "o.rank, o.position, o.price, o.lat, o.lon"
 
-func (h *hit) scan(rows *sql.Rows) (err error) {
-	var price []byte
-	if err := rows.Scan(&h.rank, &h.position, &price, &h.lat, &h.lon); err != nil {
+func (h *hit) scan(rows *sql.Rows, terms *sql.RawBytes) (err error) {
+	var price sql.RawBytes
+	if err := rows.Scan(&h.rank, &h.position, &price, &h.lat, &h.lon, terms); err != nil {
 		return err
 	}
 	h.price, err = unpackPrice(price)

@@ -68,7 +68,7 @@ func rewrite(ctx context.Context, t *sql.Tx) error {
 		}
 		return nil
 	}
-	for _, q := range append(renames(), ranked, "INSERT INTO tally VALUES ('offers', 0)", "UPDATE tally SET n = 0 WHERE what <> 'set_aside'") {
+	for _, q := range append(renames(), ranked, "INSERT INTO tally VALUES ('offers', 0), ('terms', 0)", "UPDATE tally SET n = 0 WHERE what <> 'set_aside'") {
 		if err := do(q); err != nil {
 			return err
 		}

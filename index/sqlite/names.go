@@ -3,8 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"iod/index"
@@ -19,6 +22,7 @@ type names struct {
 	version int64 // of the data, as another writer would change it
 	words   map[string]int64
 	combos  map[[3]int64]int64
+	terms   map[string]int64
 }
 
 func (n *names) forget() { *n = names{version: n.version} }
@@ -89,18 +93,95 @@ func (x *tx) idOf(ctx context.Context, find, make *sql.Stmt, args ...any) (int64
 }
 
 // say makes a listing findable by its words.
-func (x *tx) say(ctx context.Context, rank index.Rank, text string) error {
-	_, err := x.exec(ctx, x.s.stmts.words, rank, strings.Join(x.countTerms(text, 1), " "))
+func (x *tx) say(ctx context.Context, rank index.Rank, text string, combos []int64) error {
+	terms := index.Terms(text)
+	marked := slices.Clone(terms)
+	for _, c := range combos {
+		marked = append(marked, comboMark(c))
+	}
+	if _, err := x.exec(ctx, x.s.stmts.words, rank, strings.Join(marked, " ")); err != nil {
+		return err
+	}
+	var numbers []int64
+	for _, t := range terms {
+		short := cutTerm(t)
+		n, err := x.term(ctx, short)
+		if err != nil {
+			return err
+		}
+		x.terms[short]++
+		if !slices.Contains(numbers, n) {
+			numbers = append(numbers, n)
+		}
+	}
+	_, err := x.exec(ctx, x.s.stmts.said, rank, packNumbers(numbers))
 	return err
 }
 
-// countTerms notes in how many more listings the words of a text are.
-func (x *tx) countTerms(text string, by int) []string {
-	terms := index.Terms(text)
-	for _, t := range terms {
-		x.terms[cutTerm(t)] += by
+// comboMark is a word that no document says: it stands for a combination of type, kind and unit among the words of a listing that offers it. So a
+// search for words and types is one of FTS5 alone.
+func comboMark(id int64) string { return "\uE000" + strconv.FormatInt(id, 36) }
+
+// unsay is the inverse of say.
+func (x *tx) unsay(ctx context.Context, rank index.Rank, text string) error {
+	for _, t := range index.Terms(text) {
+		x.terms[cutTerm(t)]--
 	}
-	return terms
+	for _, stmt := range []*sql.Stmt{x.s.stmts.dropWords, x.s.stmts.dropSaid} {
+		if _, err := x.exec(ctx, stmt, rank); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// term is the number of a word, cut as it is.
+func (x *tx) term(ctx context.Context, text string) (int64, error) {
+	n := &x.s.names
+	if number, ok := n.terms[text]; ok {
+		return number, nil
+	}
+	var number int64
+	err := x.row(ctx, x.s.stmts.findTerm, text).Scan(&number)
+	if errors.Is(err, sql.ErrNoRows) {
+		if _, err = x.exec(ctx, x.s.stmts.countTerms); err == nil {
+			err = x.row(ctx, x.s.stmts.newTerm, text).Scan(&number)
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	remember(&n.terms, text, number)
+	return number, nil
+}
+
+// packNumbers is a set of numbers as bytes: ascending, the differences as varints.
+func packNumbers(numbers []int64) []byte {
+	slices.Sort(numbers)
+	b, last := make([]byte, 0, 3*len(numbers)), int64(0)
+	for _, n := range numbers {
+		b, last = binary.AppendUvarint(b, uint64(n-last)), n
+	}
+	return b
+}
+
+// saysAll reports whether a packed set has one of each of the sets, which are sorted.
+func saysAll(packed []byte, sets [][]int64) bool {
+	var found uint64
+	for last := int64(0); len(packed) > 0; {
+		diff, size := binary.Uvarint(packed)
+		if size <= 0 {
+			return false
+		}
+		packed = packed[size:]
+		last += int64(diff)
+		for i, set := range sets {
+			if _, ok := slices.BinarySearch(set, last); ok {
+				found |= 1 << i
+			}
+		}
+	}
+	return found == 1<<len(sets)-1
 }
 
 // termSize is where words are cut in the table of terms, in bytes: addresses and the like differ before.

@@ -106,7 +106,10 @@ type quad struct {
 const maxQuads = 24
 
 // stretches covers boxes with few parts of the curve, in its order.
-func stretches(boxes []box) []stretch {
+func stretches(boxes []box) []stretch { return joined(cover(boxes)) }
+
+// cover covers boxes with few squares.
+func cover(boxes []box) []quad {
 	var quads []quad
 	take := func(q quad) {
 		for _, b := range boxes {
@@ -130,7 +133,7 @@ func stretches(boxes []box) []stretch {
 			take(q.child(n))
 		}
 	}
-	return joined(quads)
+	return quads
 }
 
 // widest is the largest square that is better divided; -1: there is none.
@@ -175,4 +178,39 @@ func joined(quads []quad) []stretch {
 		all = append(all, stretch{q.first, last})
 	}
 	return all
+}
+
+// Offers are counted by squares of every second size, from leastArea to mostArea: 0.09 to 90 degrees.
+const (
+	leastArea = 4
+	mostArea  = 14
+)
+
+// areaOf is the square of a depth that a cell is in, as it stands in the table of areas.
+func areaOf(cell int64, depth int) int64 { return int64(depth)<<40 | cell>>(2*depth) }
+
+// areas are the squares of the table of areas that make up a square, first and last; or the one that it is a part of, and which part.
+func (q *quad) areas() (from, to int64, part float64) {
+	switch {
+	case q.depth < leastArea:
+		a := areaOf(q.first, leastArea)
+		return a, a, math.Pow(4, float64(q.depth-leastArea))
+	case q.depth%2 == 1:
+		a := areaOf(q.first, q.depth-1)
+		return a, a + 3, 1
+	}
+	a := areaOf(q.first, q.depth)
+	return a, a, 1
+}
+
+// within is which part of a square is within boxes, about.
+func (q *quad) within(boxes []box) (part float64) {
+	if q.whole {
+		return 1
+	}
+	size := func(b box) float64 { return float64(b.north-b.south+1) * float64(b.east-b.west+1) }
+	for _, b := range both([]box{q.area}, boxes) {
+		part += size(b) / size(q.area)
+	}
+	return min(part, 1)
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -84,7 +85,7 @@ func (v view) found(ctx context.Context, q index.Query, hits []hit) ([]index.Fou
 	}
 	what, from := columns, " FROM json_each(?) j CROSS JOIN listing l ON l.rank = j.value"
 	if q.Shown {
-		what = "l.rank, l.account, l.shown"
+		what = "l.rank, l.account, CAST(l.shown AS BLOB)"
 	}
 	if q.Raw {
 		what, from = what+", d.raw", from+" CROSS JOIN document d ON d.id = l.document"
@@ -118,26 +119,26 @@ func (v view) found(ctx context.Context, q index.Query, hits []hit) ([]index.Fou
 }
 
 func scanFound(rows *sql.Rows, q index.Query) (f index.Found, err error) {
-	var raw, account []byte
+	var raw, account, shown sql.RawBytes
 	var more []any
 	if q.Raw {
 		more = append(more, &raw)
 	}
 	if q.Shown {
 		f.Listing = &index.Listing{}
-		if err := rows.Scan(append([]any{&f.Rank, &account, &f.Shown}, more...)...); err != nil {
+		if err := rows.Scan(append([]any{&f.Rank, &account, &shown}, more...)...); err != nil {
 			return f, err
 		}
 		a, err := accountOf(account)
 		if err != nil {
 			return f, err
 		}
-		f.Account = *a
+		f.Account, f.Shown = *a, bytes.Clone(shown)
 	} else if f.Listing, err = scan(rows, more...); err != nil {
 		return f, err
 	}
 	if q.Raw {
-		f.Raw, err = unpack(raw)
+		f.Raw, err = unpack(bytes.Clone(raw))
 	}
 	return f, err
 }

@@ -18,10 +18,10 @@
 //	offer_cell            by place on a curve         boxes and circles are stretches of it; for the nearest, circles that grow
 //	listing_owner, words  by owner, by word, and rank
 //
-// Counts of combinations and of words are kept; of the other filters a thousand rows are counted. By these plan chooses among walks in the
-// order of the answer, which end when the page is full, and going through all that one filter leaves. A word of a search may begin
-// several words: term has them all, so that each is looked for by itself, in the order of ranks. A search that takes too long all
-// the same is index.ErrTooBroad.
+// Beside them stand counts of offers by combination, by square of the globe, by step of price and of time, and of listings by word. From
+// these plan reckons what each filter leaves, and chooses among walks in the order of the answer, which end when the page is full, and
+// going through all that one filter leaves. A word of a search may begin several words: term has them all, so that each is looked for by
+// itself, in the order of ranks; said tells of a listing whether it has them. A search that takes too long all the same is index.ErrTooBroad.
 //
 // The schema is the files of migrations, wordsByPrefix and byRank, applied in order when the file is opened.
 package sqlite
@@ -52,7 +52,7 @@ type Store struct {
 	stmts    statements
 	now      func() time.Time
 	patience time.Duration // of a search
-	choose   func(s *stats, o index.Order, need float64) way
+	choose   func(s *stats, o index.Order, need float64) choice
 
 	closing sync.Once
 	writing sync.Mutex
@@ -136,7 +136,7 @@ func (s *Store) Reset(ctx context.Context, o index.Origin) error {
 	s.names.forget()
 	err := s.transact(ctx, func(t *sql.Tx) error {
 		for _, q := range []string{
-			"DELETE FROM offer", "DELETE FROM combo", "DELETE FROM word", "DELETE FROM term", "DELETE FROM legacy", "DELETE FROM listing",
+			"DELETE FROM offer", "DELETE FROM combo", "DELETE FROM word", "DELETE FROM term", "DELETE FROM said", "DELETE FROM area", "DELETE FROM step", "DELETE FROM legacy", "DELETE FROM listing",
 			"DELETE FROM history", "DELETE FROM set_aside", "DELETE FROM document",
 			"DELETE FROM link", "DELETE FROM entity", "DELETE FROM deed", "DELETE FROM owner", "DELETE FROM moment",
 			"DELETE FROM anchor", "DELETE FROM progress", "INSERT INTO words (words) VALUES ('delete-all')", "UPDATE tally SET n = 0",

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -20,8 +21,11 @@ import (
 // statements are prepared once on the writing connection.
 type statements struct {
 	get, insert, update, drop, lastRank *sql.Stmt
-	offer, dropOffers, count            *sql.Stmt
-	words, dropWords, term, dropTerm    *sql.Stmt
+	offer, dropOffers                   *sql.Stmt
+	count, area, step                   *sql.Stmt
+	dropArea, dropStep                  *sql.Stmt
+	words, dropWords, said, dropSaid    *sql.Stmt
+	term, findTerm, newTerm, countTerms *sql.Stmt
 	findWord, newWord                   *sql.Stmt
 	findCombo, newCombo                 *sql.Stmt
 	legacy, dropLegacy                  *sql.Stmt
@@ -41,12 +45,20 @@ func (s *statements) list() map[**sql.Stmt]string {
 		&s.lastRank: "SELECT max(rank) FROM listing WHERE rank BETWEEN ? AND ?",
 
 		&s.offer:      "INSERT INTO offer (rank, position, data_type, kind, unit, combo, price, verified, lat, lon, cell) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-		&s.dropOffers: "DELETE FROM offer WHERE rank = ? RETURNING combo",
+		&s.dropOffers: "DELETE FROM offer WHERE rank = ? RETURNING combo, cell, price",
 		&s.count:      "UPDATE combo SET n = n + ? WHERE id = ?",
+		&s.area:       "INSERT INTO area (square, n) VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
+		&s.dropArea:   "DELETE FROM area WHERE square = ? AND n = 0",
+		&s.dropStep:   "DELETE FROM step WHERE of = ? AND step = ? AND n = 0",
+		&s.step:       "INSERT INTO step (of, step, n) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
 		&s.words:      "INSERT INTO words (rowid, terms) VALUES (?, ?)",
 		&s.dropWords:  "DELETE FROM words WHERE rowid = ?",
-		&s.term:       "INSERT INTO term (text, n) VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
-		&s.dropTerm:   "DELETE FROM term WHERE text = ? AND n = 0",
+		&s.said:       "INSERT INTO said (rank, terms) VALUES (?, ?)",
+		&s.dropSaid:   "DELETE FROM said WHERE rank = ?",
+		&s.term:       "UPDATE term SET n = n + ? WHERE text = ?",
+		&s.findTerm:   "SELECT number FROM term WHERE text = ?",
+		&s.newTerm:    "INSERT INTO term (text, number, n) VALUES (?, (SELECT n FROM tally WHERE what = 'terms'), 0) RETURNING number",
+		&s.countTerms: "UPDATE tally SET n = n + 1 WHERE what = 'terms'",
 		&s.findWord:   "SELECT id FROM word WHERE text = ?",
 		&s.newWord:    "INSERT INTO word (text) VALUES (?)",
 		&s.findCombo:  "SELECT id FROM combo WHERE data_type = ? AND kind = ? AND unit = ?",
@@ -104,6 +116,9 @@ type tx struct {
 	named    named
 	standing map[key.AccountID]*standing // as read or written by this transaction
 	combos   map[int64]int               // by how much their numbers change
+	areas    map[int64]int               // likewise
+	prices   map[int64]int               // likewise
+	times    map[int64]int               // likewise
 	terms    map[string]int              // likewise
 	tallies  map[string]int              // likewise
 }
@@ -115,7 +130,7 @@ type standing struct {
 }
 
 func (s *Store) begin(t *sql.Tx) *tx {
-	return &tx{s: s, t: t, standing: map[key.AccountID]*standing{}, combos: map[int64]int{}, terms: map[string]int{}, tallies: map[string]int{}}
+	return &tx{s: s, t: t, standing: map[key.AccountID]*standing{}, combos: map[int64]int{}, areas: map[int64]int{}, prices: map[int64]int{}, times: map[int64]int{}, terms: map[string]int{}, tallies: map[string]int{}}
 }
 
 func (x *tx) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (sql.Result, error) {
@@ -128,34 +143,51 @@ func (x *tx) row(ctx context.Context, stmt *sql.Stmt, args ...any) *sql.Row {
 
 // finish writes what was counted.
 func (x *tx) finish(ctx context.Context) error {
-	for _, id := range slices.Sorted(maps.Keys(x.combos)) {
-		if by := x.combos[id]; by != 0 {
-			if _, err := x.exec(ctx, x.s.stmts.count, by, id); err != nil {
-				return fmt.Errorf("count offers: %w", err)
-			}
-		}
+	err := errors.Join(
+		changed(x.combos, func(id int64, by int) error { return x.do(ctx, x.s.stmts.count, by, id) }),
+		changed(x.areas, func(square int64, by int) error {
+			return x.counted(ctx, x.s.stmts.area, x.s.stmts.dropArea, by, square)
+		}),
+		changed(x.prices, func(step int64, by int) error {
+			return x.counted(ctx, x.s.stmts.step, x.s.stmts.dropStep, by, ofPrice, step)
+		}),
+		changed(x.times, func(step int64, by int) error {
+			return x.counted(ctx, x.s.stmts.step, x.s.stmts.dropStep, by, ofTime, step)
+		}),
+		changed(x.terms, func(text string, by int) error { return x.do(ctx, x.s.stmts.term, by, text) }),
+		changed(x.tallies, func(what string, by int) error { return x.do(ctx, x.s.stmts.tally, by, what) }),
+	)
+	if err != nil {
+		return fmt.Errorf("write counts: %w", err)
 	}
-	for _, text := range slices.Sorted(maps.Keys(x.terms)) {
-		if by := x.terms[text]; by != 0 {
-			if _, err := x.exec(ctx, x.s.stmts.term, text, by); err != nil {
-				return fmt.Errorf("count words: %w", err)
-			}
-			if by > 0 {
-				continue
-			}
-			if _, err := x.exec(ctx, x.s.stmts.dropTerm, text); err != nil {
-				return fmt.Errorf("count words: %w", err)
-			}
+	return nil
+}
+
+// changed writes the counts that change, in the order of what they count, so that neighbours are written together.
+func changed[K cmp.Ordered](counts map[K]int, write func(K, int) error) error {
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		if counts[k] == 0 {
+			continue
 		}
-	}
-	for what, by := range x.tallies {
-		if by != 0 {
-			if _, err := x.exec(ctx, x.s.stmts.tally, by, what); err != nil {
-				return fmt.Errorf("count %s: %w", what, err)
-			}
+		if err := write(k, counts[k]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// counted changes a count. One of none has no row: so rows do not depend on where transactions end.
+func (x *tx) counted(ctx context.Context, change, drop *sql.Stmt, by int, of ...any) error {
+	err := x.do(ctx, change, append(slices.Clone(of), by)...)
+	if err == nil && by < 0 {
+		err = x.do(ctx, drop, of...)
+	}
+	return err
+}
+
+func (x *tx) do(ctx context.Context, stmt *sql.Stmt, args ...any) error {
+	_, err := x.exec(ctx, stmt, args...)
+	return err
 }
 
 // Listing returns the account's listing; nil when there has never been one.
@@ -288,20 +320,29 @@ func (x *tx) unlist(ctx context.Context, l *standing) error {
 	if err != nil {
 		return err
 	}
-	combos, err := collect(rows, "offers", func(rows *sql.Rows) (id int64, err error) { return id, rows.Scan(&id) })
+	type offer struct {
+		combo int64
+		cell  sql.NullInt64
+		price []byte
+	}
+	offers, err := collect(rows, "offers", func(rows *sql.Rows) (o offer, err error) { return o, rows.Scan(&o.combo, &o.cell, &o.price) })
 	if err != nil {
 		return err
 	}
-	for _, id := range combos {
-		x.combos[id]--
-	}
-	x.tallies["offers"] -= len(combos)
-	for _, stmt := range []*sql.Stmt{x.s.stmts.dropWords, x.s.stmts.dropLegacy} {
-		if _, err := x.exec(ctx, stmt, l.Rank); err != nil {
+	for _, o := range offers {
+		price, err := unpackPrice(o.price)
+		if err != nil {
 			return err
 		}
+		x.countOffer(o.combo, o.cell, price, l.Rank, -1)
 	}
-	x.countTerms(l.Words(), -1)
+	x.tallies["offers"] -= len(offers)
+	if _, err := x.exec(ctx, x.s.stmts.dropLegacy, l.Rank); err != nil {
+		return err
+	}
+	if err := x.unsay(ctx, l.Rank, l.Words()); err != nil {
+		return err
+	}
 	x.countLive(l.State, -1)
 	return nil
 }
@@ -312,12 +353,12 @@ func (x *tx) list(ctx context.Context, l *standing) error {
 		x.tallies["ended"]++
 		return nil
 	}
-	var lat, lon, cell any
+	var lat, lon, cell sql.NullInt64
 	if a, b, ok := l.Place(); ok {
 		y, x := index.E7(a), index.E7(b)
-		lat, lon, cell = y, x, cellOf(y, x)
+		lat, lon, cell = some(int64(y)), some(int64(x)), some(cellOf(y, x))
 	}
-	offers := l.Offers()
+	offers, combos := l.Offers(), []int64{}
 	for i, o := range offers {
 		combo, parts, err := x.combo(ctx, o)
 		if err != nil {
@@ -327,10 +368,13 @@ func (x *tx) list(ctx context.Context, l *standing) error {
 		if err != nil {
 			return err
 		}
-		x.combos[combo]++
+		x.countOffer(combo, cell, o.Price, l.Rank, 1)
+		if !slices.Contains(combos, combo) {
+			combos = append(combos, combo)
+		}
 	}
 	x.tallies["offers"] += len(offers)
-	if err := x.say(ctx, l.Rank, l.Words()); err != nil {
+	if err := x.say(ctx, l.Rank, l.Words(), combos); err != nil {
 		return err
 	}
 	d := &l.Device
@@ -339,6 +383,23 @@ func (x *tx) list(ctx context.Context, l *standing) error {
 	}
 	x.countLive(l.State, 1)
 	return nil
+}
+
+func some(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true} }
+
+// countOffer notes an offer in all counts, or that it is there no more.
+func (x *tx) countOffer(combo int64, cell sql.NullInt64, price *index.Price, rank index.Rank, by int) {
+	x.combos[combo] += by
+	x.times[timeStep(rank)] += by
+	if price != nil {
+		x.prices[priceStep(*price)] += by
+	}
+	if !cell.Valid {
+		return
+	}
+	for depth := leastArea; depth <= mostArea; depth += 2 {
+		x.areas[areaOf(cell.Int64, depth)] += by
+	}
 }
 
 func (x *tx) countLive(state document.State, by int) {

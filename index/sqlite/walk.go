@@ -2,9 +2,12 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"iod/index"
 )
@@ -23,20 +26,21 @@ func curveList(curve []stretch) string {
 	return string(append(b, ']'))
 }
 
-// find goes a way and returns the first listings of the answer.
-func (a *asking) find(ctx context.Context, w way) ([]hit, error) {
+// find goes the chosen way and returns the first listings of the answer.
+func (a *asking) find(ctx context.Context, c choice) ([]hit, error) {
 	b := &best{order: a.Order, after: a.After, need: a.need}
-	var err error
-	switch w {
-	case walkAll, walkOwned, walkWords:
-		err = a.walk(ctx, b, w)
-	case walkCombos:
-		err = a.walk(ctx, b, w)
+	switch c.way {
 	case rings:
-		b, err = a.rings(ctx)
-	default:
-		err = a.takeAll(ctx, b, a.source(w))
+		b, err := a.rings(ctx)
+		return b.hits, err
+	case walkAll, walkCombos, walkOwned, walkWords:
+		found, err := a.walk(ctx, b, c.way, c.limit)
+		if err == nil && !found {
+			return a.find(ctx, choice{way: c.then})
+		}
+		return b.hits, err
 	}
+	err := a.takeAll(ctx, b, a.source(c.way))
 	return b.hits, err
 }
 
@@ -44,9 +48,11 @@ func (a *asking) find(ctx context.Context, w way) ([]hit, error) {
 type source struct {
 	from               string
 	args               []any
-	conds              where
+	conds              where  // by which an index finds it
+	more               where  // further ones
 	order              string // empty: any
-	typed, owned, said bool   // holds the conditions of types, owner, words already
+	limit              int    // how many entries of the index it has at most; 0: all
+	typed, owned, said bool   // all in it are of the types, the owner, have the words
 }
 
 // source is what a way goes through in no order, or in the order of ranks.
@@ -58,7 +64,7 @@ func (a *asking) source(w way) source {
 		x.conds.and("l.status = 'live' AND l.owner = ? AND l.rank >= ? AND l.rank < ?", a.owner, a.from, a.to)
 	case walkWords, takeWords:
 		x = source{from: "words w CROSS JOIN offer o ON o.rank = w.rowid", said: true, order: "w.rowid DESC"}
-		x.conds.and("words MATCH ? AND w.rowid >= ? AND w.rowid < ?", a.words, a.from, a.to)
+		x.conds.and("words MATCH ? AND w.rowid >= ? AND w.rowid < ?", a.saying(), a.from, a.to)
 	case takeCombos:
 		ids := make([]int64, len(a.combos))
 		for i, c := range a.combos {
@@ -80,63 +86,153 @@ func (a *asking) source(w way) source {
 	return x
 }
 
+// saying is what FTS5 is to look for: listings with the words that, as far as that is known, offer what is asked for.
+func (a *asking) saying() string {
+	if len(a.combos) == 0 {
+		return a.words.text
+	}
+	marks := make([]string, len(a.combos))
+	for i, c := range a.combos {
+		marks[i] = `"` + comboMark(c.id) + `"`
+	}
+	return a.words.text + " AND (" + strings.Join(marks, " OR ") + ")"
+}
+
 // text is the question for the offers of a source that match.
 func (a *asking) text(x source) (string, []any) {
 	w := a.offers("o", x.typed)
-	a.listing(&w, x.owned, x.said)
-	text := "SELECT " + hitColumns + " FROM " + x.from + " WHERE " + x.conds.String() + " AND " + w.String()
+	a.listing(&w, x.owned)
+	what, from := hitColumns+", NULL", x.from
+	if a.asksWords(x) {
+		what, from = hitColumns+", s.terms", from+" CROSS JOIN said s ON s.rank = o.rank"
+	}
+	w.conds, w.args = slices.Concat(x.more.conds, w.conds), slices.Concat(x.more.args, w.args)
+	args := slices.Concat(x.args, x.conds.args, w.args)
+	if x.limit > 0 { // SQLite keeps the order of what is limited
+		columns := "o.rank, o.position, o.price, o.verified, o.lat, o.lon"
+		if !x.typed {
+			columns += ", o.data_type, o.kind, o.unit"
+		}
+		inner := fmt.Sprintf("(SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d) o", columns, x.from, x.conds.String(), x.order, x.limit)
+		return "SELECT " + what + " FROM " + strings.Replace(from, x.from, inner, 1) + " WHERE " + w.String(), args
+	}
+	w.conds = slices.Concat(x.conds.conds, w.conds)
+	text := "SELECT " + what + " FROM " + from + " WHERE " + w.String()
 	if x.order != "" {
 		text += " ORDER BY " + x.order
 	}
-	return text, slices.Concat(x.args, x.conds.args, w.args)
+	return text, args
 }
 
-// each reads the offers of a source that match until f has enough.
-func (a *asking) each(ctx context.Context, x source, f func(hit) bool) error {
+// asksWords reports whether it is to be looked at whether the listings of a source have the words.
+func (a *asking) asksWords(x source) bool { return a.words.text != "" && !x.said }
+
+// each reads the offers of a source that match until f has enough. It returns how many rows it read.
+func (a *asking) each(ctx context.Context, x source, f func(hit) bool) (n int, err error) {
 	text, args := a.text(x)
+	asks := a.asksWords(x)
 	rows, err := a.v.query(ctx, text, args...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for ; rows.Next(); n++ {
 		var h hit
-		if err := h.scan(rows); err != nil {
-			return fmt.Errorf("read offers: %w", err)
+		var terms sql.RawBytes
+		if err := h.scan(rows, &terms); err != nil {
+			return n, fmt.Errorf("read offers: %w", err)
 		}
-		if h.locate(a.Near) && !f(h) {
-			return nil
+		if h.locate(a.Near) && (!asks || saysAll(terms, a.words.sets)) && !f(h) {
+			return n, nil
 		}
 	}
-	return rows.Err()
+	return n, rows.Err()
 }
 
+// takeAll goes through a source and keeps the best. Where SQLite can order them it is asked for no more than there are likely to be
+// needed, since what it hands over costs more than what it looks at.
 func (a *asking) takeAll(ctx context.Context, b *best, x source) error {
 	x.order = ""
 	if a.After != nil && a.byPrice() {
-		a.foremost(&x.conds)
+		a.foremost(&x.more)
 	}
-	return a.each(ctx, x, func(h hit) bool { b.take(h); return true })
+	if a.Order != index.Nearest && !a.asksWords(x) {
+		y := x
+		y.order = a.sqlOrder() + " LIMIT " + strconv.Itoa(enoughRows*a.need)
+		a.past(&y.more)
+		rows, err := a.each(ctx, y, func(h hit) bool { b.take(h); return true })
+		if err != nil || rows < enoughRows*a.need || len(b.hits) == b.need {
+			return err
+		}
+	}
+	_, err := a.each(ctx, x, func(h hit) bool { b.take(h); return true })
+	return err
 }
 
-// walk goes through sources in the order of the answer, until what comes then stands behind all that is needed.
-func (a *asking) walk(ctx context.Context, b *best, w way) error {
+// enoughRows is how many offers for each listing of an answer are asked for at first: several may be of one listing.
+const enoughRows = 2
+
+// sqlOrder is the order of the answer as SQL, of offers that each stand for their listing.
+func (a *asking) sqlOrder() string {
+	switch a.Order {
+	case index.Cheapest:
+		return "o.price IS NULL, o.price, o.rank DESC"
+	case index.Dearest:
+		return "o.price IS NULL, o.price DESC, CASE WHEN o.price IS NULL THEN -o.rank ELSE o.rank END"
+	}
+	return "o.rank DESC"
+}
+
+// past leaves out what stands before the mark in an order by price. In the order of ranks, sources do so themselves.
+func (a *asking) past(w *where) {
+	m := a.After
+	switch {
+	case m == nil || !a.byPrice():
+	case m.Price == nil:
+		w.and("o.price IS NULL AND o.rank < ?", m.Rank)
+	case a.Order == index.Cheapest:
+		w.and("(o.price > ? OR o.price = ? AND o.rank < ? OR o.price IS NULL)", packPrice(*m.Price), packPrice(*m.Price), m.Rank)
+	default:
+		w.and("(o.price < ? OR o.price = ? AND o.rank > ? OR o.price IS NULL)", packPrice(*m.Price), packPrice(*m.Price), m.Rank)
+	}
+}
+
+// walk goes through sources in the order of the answer, until what comes then stands behind all that is needed. It reports whether it
+// found the answer: it looks at no more than limit entries of a source, unless that is 0.
+func (a *asking) walk(ctx context.Context, b *best, w way, limit int) (found bool, err error) {
 	for _, leg := range a.legs(w) {
 		for _, x := range leg {
-			err := a.each(ctx, x, func(h hit) bool {
+			x.limit = limit
+			behind := false
+			_, err := a.each(ctx, x, func(h hit) bool {
 				b.take(h)
 				n := len(b.hits)
-				return n < b.need || compare(b.order, &h, &b.hits[n-1]) <= 0
+				behind = n == b.need && compare(b.order, &h, &b.hits[n-1]) > 0
+				return !behind
 			})
 			if err != nil {
-				return err
+				return false, err
+			}
+			if behind || limit == 0 {
+				continue
+			}
+			if more, err := a.longer(ctx, x); err != nil || more {
+				return false, err
 			}
 		}
 		if len(b.hits) == b.need {
 			break
 		}
 	}
-	return nil
+	return true, nil
+}
+
+// longer reports whether a source has as many entries as it was limited to, and so maybe more.
+func (a *asking) longer(ctx context.Context, x source) (bool, error) {
+	n := 0
+	text := fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s WHERE %s LIMIT %d)", x.from, x.conds.String(), x.limit)
+	err := a.one(ctx, text, slices.Concat(x.args, x.conds.args), &n)
+	return n == x.limit, err
 }
 
 // legs are the sources of a walk, each in the order of the answer, and all of one leg before all of the next one.
@@ -153,11 +249,12 @@ func (a *asking) legs(w way) [][]source {
 	var legs [][]source
 	for _, p := range a.priceLegs() {
 		if w != walkCombos {
-			legs = append(legs, []source{{from: "offer o INDEXED BY offer_price", conds: p.conds, order: p.order}})
+			p.from = "offer o INDEXED BY offer_price"
+			legs = append(legs, []source{p})
 			continue
 		}
 		legs = append(legs, a.eachCombo(func(x *source) {
-			x.from, x.order = "offer o INDEXED BY offer_combo_price", p.order
+			x.from, x.order, x.more = "offer o INDEXED BY offer_combo_price", p.order, p.more
 			x.conds.and(p.conds.String(), p.conds.args...)
 		}))
 	}
@@ -187,8 +284,8 @@ func (a *asking) priceLegs() []source {
 	add := func(order, cond string, args ...any) {
 		x := source{order: order}
 		x.conds.and(cond, args...)
-		if x.conds.and("o.rank >= ?", a.from); a.After != nil {
-			a.foremost(&x.conds)
+		if x.more.and("o.rank >= ?", a.from); a.After != nil {
+			a.foremost(&x.more)
 		}
 		legs = append(legs, x)
 	}
@@ -233,7 +330,10 @@ func (a *asking) rings(ctx context.Context) (*best, error) {
 	if a.Near.Km > 0 {
 		end = a.Near.Km
 	}
-	km := 3.0
+	km, err := a.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if a.After != nil {
 		km = max(km, 1.2*a.After.Km)
 	}
@@ -247,8 +347,8 @@ func (a *asking) rings(ctx context.Context) (*best, error) {
 		}
 		if len(boxes) > 0 {
 			x.args = []any{curveList(stretches(boxes))}
-			x.conds.and("o.rank >= ?", a.from)
-			x.conds.within(boxes)
+			x.more.and("o.rank >= ?", a.from)
+			x.more.within(boxes)
 			if err := a.takeAll(ctx, b, x); err != nil {
 				return b, err
 			}
@@ -264,4 +364,25 @@ func (a *asking) rings(ctx context.Context) (*best, error) {
 		}
 		km *= min(max(1.3*math.Sqrt(float64(a.need)/max(float64(settled), 0.1)), 1.5), 6)
 	}
+}
+
+// reach reckons how far around the query's place there may be enough, from how many offers there are in the squares around it.
+func (a *asking) reach(ctx context.Context) (km float64, err error) {
+	var squares []quad
+	cell := cellOf(index.E7(a.Near.Lat), index.E7(a.Near.Lon))
+	for depth := leastArea; depth <= mostArea; depth += 2 {
+		squares = append(squares, quad{first: cell, depth: depth, whole: true})
+	}
+	want := 1.5 * float64(a.need) / a.stats.shares(byBox)
+	for _, q := range squares {
+		_, n, err := a.v.populated(ctx, []quad{q}, nil)
+		if err != nil {
+			return 0, err
+		}
+		side := 180.0 / float64(int(1)<<(cellBits-q.depth)) * 111.2
+		if km = side / 2 * math.Sqrt(want/max(n, 1)); n >= want {
+			break
+		}
+	}
+	return max(km, 0.05), nil
 }

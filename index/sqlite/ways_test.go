@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,16 +34,27 @@ func TestEveryWay(t *testing.T) {
 	listings := storetest.Market(5, 900)
 	storetest.Ranked(t, s, listings)
 	s.patience = time.Minute // some ways are slow
-	taken := map[way]int{}
+	taken, limited := map[way]int{}, 0
 	r := rand.New(rand.NewPCG(8, 9))
-	s.choose = func(st *stats, o index.Order, _ float64) way {
-		for {
-			w := way(r.IntN(int(ways)))
-			if _, ok := st.option(w, o); ok {
-				taken[w]++
-				return w
+	s.choose = func(st *stats, o index.Order, _ float64) choice {
+		var all, sure []way
+		for w := range ways {
+			if x, ok := st.option(w, o); ok {
+				if all = append(all, w); !x.walks {
+					sure = append(sure, w)
+				}
 			}
 		}
+		c := choice{way: all[r.IntN(len(all))]}
+		if r.IntN(2) == 0 { // one that was seldom possible
+			c.way = slices.MinFunc(all, func(a, b way) int { return taken[a] - taken[b] })
+		}
+		taken[c.way]++
+		if (c.way == walkAll || c.way == walkCombos) && len(sure) > 0 && r.IntN(2) == 0 {
+			limited++
+			c.limit, c.then = 1+r.IntN(200), sure[r.IntN(len(sure))]
+		}
+		return c
 	}
 	const searches = 400
 	if n := storetest.Compare(t, s, listings, rand.New(rand.NewPCG(1, 1)), searches); n < searches/3 {
@@ -52,6 +64,9 @@ func TestEveryWay(t *testing.T) {
 		if taken[w] < 3 {
 			t.Errorf("only %d searches went the way %q", taken[w], w)
 		}
+	}
+	if limited < 20 {
+		t.Errorf("only %d walks were limited", limited)
 	}
 }
 
@@ -73,6 +88,10 @@ func TestWaysUseIndexes(t *testing.T) {
 					seen[w]++
 					for _, leg := range a.legsOf(w) {
 						a.explained(t, w, leg, x.walks && w != rings)
+						if w == walkAll || w == walkCombos {
+							leg.limit = 10
+							a.explained(t, w, leg, true)
+						}
 					}
 				}
 			}
@@ -114,6 +133,9 @@ func (a *asking) explained(t *testing.T, w way, x source, walks bool) {
 	steps, err := ask(t.Context(), a.v, "plan", scanStep, "EXPLAIN QUERY PLAN "+text, args...)
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", w, err, text)
+	}
+	if x.limit > 0 { // which is a scan of what is limited, and no more
+		steps = slices.DeleteFunc(steps, func(step string) bool { return step == "SCAN o" || step == "CO-ROUTINE o" })
 	}
 	for _, step := range steps {
 		scans := strings.HasPrefix(step, "SCAN ") && !strings.Contains(step, "VIRTUAL TABLE")

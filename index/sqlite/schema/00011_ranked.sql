@@ -63,14 +63,36 @@ CREATE INDEX offer_combo_price ON offer (combo, price, rank DESC, position, veri
 CREATE INDEX offer_price ON offer (price, rank DESC, position, data_type, kind, unit, verified, lat, lon);
 CREATE INDEX offer_cell ON offer (cell, rank, position, data_type, kind, unit, price, verified, lat, lon) WHERE cell IS NOT NULL;
 
--- The words of a live listing (index.Terms); rowid is its rank, so that they are found in the order of the newest.
+-- How many live offers there are in squares of the curve (areaOf), so that it is known before a search about how many are within a box.
+CREATE TABLE area (
+    square INTEGER PRIMARY KEY,
+    n      INTEGER NOT NULL
+) STRICT;
+
+-- How many live offers there are by price and by time, in steps (priceStep, timeStep).
+CREATE TABLE step (
+    of   INTEGER NOT NULL,        -- 1: price; 2: time
+    step INTEGER NOT NULL,
+    n    INTEGER NOT NULL,
+    PRIMARY KEY (of, step)
+) STRICT, WITHOUT ROWID;
+
+-- The words of a live listing (index.Terms), and marks of what its offers are (comboMark); rowid is its rank, so that they are found in the
+-- order of the newest.
 CREATE VIRTUAL TABLE words USING fts5 (terms, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii', prefix = '1 2');
 
--- All words, cut at 16 bytes, and in how many live listings they are: what the beginning of a word in a search may mean.
+-- All words, cut at 16 bytes, with a number and in how many live listings they are: what the beginning of a word in a search may mean.
 CREATE TABLE term (
-    text TEXT    PRIMARY KEY,
-    n    INTEGER NOT NULL
+    text   TEXT    PRIMARY KEY,
+    number INTEGER NOT NULL,
+    n      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The words of a live listing the other way round: their numbers as by packNumbers.
+CREATE TABLE said (
+    rank  INTEGER PRIMARY KEY,
+    terms BLOB    NOT NULL
+) STRICT;
 
 -- What the existing marketplace filters by, of live listings. Prices are as by pack, zero when there is none.
 CREATE TABLE legacy (
