@@ -98,7 +98,11 @@ func choose(q *index.Query, words []string, g *guess, need int, unpriced bool) w
 
 // set is what it costs to sort all that a filter leaves.
 func (g *guess) set(q *index.Query, words []string, by thing) float64 {
-	return g.rows(by)*(rowOf(by)+costOffers+g.beside(q, words, by)) + costSort*g.matching + g.begin(by)
+	rows := g.rows(by)
+	if by == byCombo {
+		rows = g.offers // a set is narrowed by prices at once
+	}
+	return rows*(rowOf(by)+costOffers+g.beside(q, words, by)) + costSort*g.matching + g.begin(by)
 }
 
 // begin is what it costs to begin with all ranges of places.

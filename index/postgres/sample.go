@@ -243,6 +243,7 @@ func rarest(terms []string, each []int) (rare []string, n int) {
 type guess struct {
 	all, combos, prices, owner, words, place float64
 	both                                     float64 // place and combos
+	offers                                   float64 // combos and prices
 	matching                                 float64
 	unpriced                                 float64   // of matching: none of whose matching offers has a price
 	scale                                    float64   // listings for each one of the sample
@@ -284,6 +285,7 @@ func (p *sample) guess(q *index.Query, words []string) guess {
 			g.combos += one(isCombo)
 			g.prices += one(isPrice)
 			if isCombo && isPrice {
+				g.offers++
 				matches, priced = true, priced || o.priced
 			}
 		}
@@ -303,11 +305,11 @@ func (p *sample) guess(q *index.Query, words []string) guess {
 	slices.Sort(g.near)
 	slices.Sort(g.nearOf)
 	g.words = float64(rare)
-	for _, n := range []*float64{&g.all, &g.combos, &g.prices, &g.owner, &g.words, &g.place, &g.both, &g.matching, &g.unpriced} {
+	for _, n := range []*float64{&g.all, &g.combos, &g.prices, &g.owner, &g.words, &g.place, &g.both, &g.offers, &g.matching, &g.unpriced} {
 		*n = max(*n, 0.5) * p.scale // what the sample does not show there may be all the same
 	}
 	if g.streams == 0 && len(p.combos) < maxCombos { // none, or but a new one
-		g.combos = 0
+		g.combos, g.offers = 0, 0
 	}
 	return g
 }

@@ -290,6 +290,17 @@ func (s *statement) sorted(with, offers string) string {
 		after + " ORDER BY " + order + " LIMIT " + s.arg(s.need)
 }
 
+// prices are the bounds of the price of an offer o.
+func (s *statement) prices() (conds []string) {
+	if s.MinPrice != nil {
+		conds = append(conds, "o.price >= "+s.arg(s.MinPrice[:]))
+	}
+	if s.MaxPrice != nil {
+		conds = append(conds, "o.price <= "+s.arg(s.MaxPrice[:]))
+	}
+	return conds
+}
+
 // source selects the ranks that one filter leaves.
 func (s *statement) source(w way) string {
 	bounds := func(column string) (text string) {
@@ -313,15 +324,13 @@ func (s *statement) source(w way) string {
 	case byBoth:
 		return "SELECT DISTINCT o.rank FROM (" + s.spots(true, s.around()) + ") o"
 	case byCombo:
+		if conds := s.prices(); len(conds) > 0 {
+			return "SELECT DISTINCT o.rank FROM (" + s.combos() + ") v CROSS JOIN LATERAL (SELECT o.rank FROM offer o WHERE o.combo = v.id AND " +
+				strings.Join(conds, " AND ") + bounds("o.rank") + " OFFSET 0) o"
+		}
 		return "SELECT DISTINCT o.rank FROM offer o WHERE o.combo = ANY(ARRAY(" + s.combos() + "))" + bounds("o.rank")
 	}
-	conds := []string{"o.price IS NOT NULL"}
-	if s.MinPrice != nil {
-		conds = append(conds, "o.price >= "+s.arg(s.MinPrice[:]))
-	}
-	if s.MaxPrice != nil {
-		conds = append(conds, "o.price <= "+s.arg(s.MaxPrice[:]))
-	}
+	conds := append([]string{"o.price IS NOT NULL"}, s.prices()...)
 	return "SELECT DISTINCT o.rank FROM offer o WHERE " + strings.Join(conds, " AND ") + bounds("o.rank")
 }
 
