@@ -75,28 +75,6 @@ func TestPackPoint(t *testing.T) {
 	})
 }
 
-func TestPackDocument(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		raw := rapid.SliceOf(rapid.Byte()).Draw(t, "raw")
-		if rapid.Bool().Draw(t, "like") {
-			raw = append(raw, dictionary[rapid.IntRange(0, len(dictionary)).Draw(t, "from"):]...)
-		}
-		b, err := pack(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := unpack(b)
-		if err != nil || !bytes.Equal(back, raw) || len(b) > len(raw)+1 {
-			t.Fatalf("%d bytes are packed to %d and come back as %d, %v", len(raw), len(b), len(back), err)
-		}
-	})
-	for _, bad := range [][]byte{nil, {2, 1}, {packedDeflate, 0xff, 0xff}} {
-		if raw, err := unpack(bad); err == nil {
-			t.Errorf("%x is unpacked to %x", bad, raw)
-		}
-	}
-}
-
 func TestPackNumbers(t *testing.T) {
 	numbers := rapid.SliceOfDistinct(rapid.Int64Range(1, 1<<40), rapid.ID)
 	rapid.Check(t, func(t *rapid.T) {

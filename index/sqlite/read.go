@@ -11,6 +11,7 @@ import (
 
 	"iod/document"
 	"iod/index"
+	"iod/index/pack"
 	"iod/key"
 )
 
@@ -42,7 +43,7 @@ func scanOne(row scanner, more ...any) (*index.Listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.Raw, err = unpack(raw)
+	l.Raw, err = pack.Unpack(raw)
 	return l, err
 }
 

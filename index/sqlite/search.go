@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"iod/index"
+	"iod/index/pack"
 )
 
 // patience is how long a search may take before it is too broad. Going through all offers of a million listings takes a quarter of
@@ -138,7 +139,7 @@ func scanFound(rows *sql.Rows, q index.Query) (f index.Found, err error) {
 		return f, err
 	}
 	if q.Raw {
-		f.Raw, err = unpack(bytes.Clone(raw))
+		f.Raw, err = pack.Unpack(raw)
 	}
 	return f, err
 }

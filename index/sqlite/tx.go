@@ -15,6 +15,7 @@ import (
 
 	"iod/document"
 	"iod/index"
+	"iod/index/pack"
 	"iod/key"
 )
 
@@ -420,7 +421,7 @@ func legacyPrice(s string) []byte {
 
 // document keeps the bytes and returns their id.
 func (x *tx) document(ctx context.Context, raw []byte) (int64, error) {
-	packed, err := pack(raw)
+	packed, err := pack.Pack(raw)
 	if err != nil {
 		return 0, err
 	}
