@@ -397,7 +397,7 @@ func TestPowerFails(t *testing.T) {
 	if n < 40 {
 		t.Fatalf("only %d steps", n)
 	}
-	seeds := uint64(6)
+	seeds := uint64(4)
 	if testing.Short() {
 		seeds = 2
 	}

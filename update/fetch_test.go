@@ -105,9 +105,9 @@ func TestFetch(t *testing.T) {
 // TestFetchIsResumed cuts every answer after 30,000 bytes.
 func TestFetchIsResumed(t *testing.T) {
 	for _, tag := range []bool{true, false} {
-		sent, asked := int64(0), 0
+		var sent, asked atomic.Int64
 		p := newPlace(t, func(w http.ResponseWriter, r *http.Request) {
-			asked++
+			asked.Add(1)
 			if tag {
 				w.Header().Set("ETag", `"one"`)
 				if r.Header.Get("Range") != "" && r.Header.Get("If-Range") != `"one"` {
@@ -116,7 +116,7 @@ func TestFetchIsResumed(t *testing.T) {
 			}
 			c := &cutter{ResponseWriter: w, left: 30_000}
 			http.ServeContent(c, r, "", time.Time{}, bytes.NewReader(payload))
-			sent += 30_000 - c.left
+			sent.Add(30_000 - c.left)
 			if c.left == 0 {
 				panic(http.ErrAbortHandler)
 			}
@@ -128,8 +128,8 @@ func TestFetchIsResumed(t *testing.T) {
 			}
 		}
 		p.isWhole(t)
-		if asked != 7 || sent > int64(len(payload)) {
-			t.Errorf("asked %d times, %d bytes were sent", asked, sent)
+		if asked.Load() != 7 || sent.Load() > int64(len(payload)) {
+			t.Errorf("asked %d times, %d bytes were sent", asked.Load(), sent.Load())
 		}
 	}
 }
