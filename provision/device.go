@@ -197,7 +197,7 @@ func (d *Device) open() error {
 	d.manifest.Store(m)
 	d.handlers.Store(d.newHandlers(m))
 	d.loaded = loaded{files: fingerprint(m.Files), at: d.clock.Steady()}
-	d.programs = update.New(update.Options{Programs: m.managed(), Dir: m.State, Log: d.log})
+	d.programs = update.New(update.Options{Programs: m.managed(), Dir: m.State, Log: d.log, Client: update.NewClient(d.clock.Now)})
 	return nil
 }
 
