@@ -36,14 +36,14 @@ type devicePage struct {
 	Chain        chainView
 	Sequence     uint64
 	Fresh        freshness
+	Access       *accessView
+	Pending      []pendingView
 	History      []historyLine
 	More         string // address of older history
 	Newest       string // address of the newest history, when this is older
-	Lag          bool
 	Map          mapData
 	Links        []wayOut
 	Setup        []way
-	Raw          string
 	RPC          string
 }
 
@@ -102,13 +102,10 @@ type freshness struct {
 }
 
 type historyLine struct {
-	Action, Words, Class string
-	At                   time.Time
-	Block                uint32
-	Hash                 string
-	Extrinsic            string
-	Who, WhoWords        string
-	Sequence             uint64
+	moment
+	Words, Class  string
+	Who, WhoWords string
+	Sequence      uint64
 }
 
 // historyPerPage is how many lines of history a page shows.
@@ -130,6 +127,10 @@ func (s *site) device(ctx context.Context, r *http.Request) (*answer, error) {
 		return nil, errNotFound
 	}
 	p := s.show(l, r)
+	if p.Access, err = s.access(ctx, l); err != nil {
+		return nil, err
+	}
+	p.Pending = s.pending(l)
 	if err := s.tell(ctx, &p, a, r.URL.Query()); err != nil {
 		return nil, err
 	}
@@ -341,7 +342,8 @@ func (s *site) tell(ctx context.Context, p *devicePage, a key.AccountID, v url.V
 }
 
 func historyOf(e index.Entry, a key.AccountID) historyLine {
-	h := historyLine{Action: string(e.Action), Class: "good", At: e.At.Time, Block: e.At.Block, Hash: e.At.Hash.String(), Sequence: e.Sequence, Who: address(e.Who)}
+	h := historyLine{moment: momentOf(e.At), Sequence: e.Sequence, Who: address(e.Who)}
+	h.Words, h.Class = actionWords(e.Action)
 	switch {
 	case e.Who == nil && e.Action == index.ActionExpired:
 		h.WhoWords = "the chain's clock"
@@ -352,24 +354,24 @@ func historyOf(e index.Entry, a key.AccountID) historyLine {
 	default:
 		h.WhoWords = "another account"
 	}
-	if e.At.Extrinsic >= 0 {
-		h.Extrinsic = fmt.Sprintf("%d-%d", e.At.Block, e.At.Extrinsic)
-	}
-	switch e.Action {
-	case index.Published:
-		h.Words = "Published a document that is believed"
-	case index.Republished:
-		h.Words = "Published the same document again"
-	case index.Overwrote:
-		h.Class, h.Words = "fair", "Wrote something unbelievable in its place"
-	case index.RemovedOwn:
-		h.Class, h.Words = "none", "Ended the listing"
-	case index.RemovedByElse:
-		h.Class, h.Words = "fair", "Removed the document; the listing stays"
-	case index.ActionExpired:
-		h.Class, h.Words = "none", "Its validity ended"
-	default:
-		h.Words = string(e.Action)
-	}
 	return h
+}
+
+// actionWords says what an action of a listing's history is, and of which class.
+func actionWords(a index.Action) (words, class string) {
+	switch a {
+	case index.Published:
+		return "Published a document that is believed", "good"
+	case index.Republished:
+		return "Published the same document again", "good"
+	case index.Overwrote:
+		return "Wrote something unbelievable in its place", "fair"
+	case index.RemovedOwn:
+		return "Ended the listing", "none"
+	case index.RemovedByElse:
+		return "Removed the document; the listing stays", "fair"
+	case index.ActionExpired:
+		return "Its validity ended", "none"
+	}
+	return string(a), "none"
 }

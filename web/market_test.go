@@ -11,12 +11,14 @@ import (
 	"sync"
 	"testing"
 
+	"iod/access"
 	"iod/document"
 	"iod/index"
 	"iod/index/atlas"
 	"iod/index/sqlite"
 	"iod/index/storetest"
 	"iod/key"
+	"iod/pallet/rbac"
 	"iod/web/earth"
 )
 
@@ -139,6 +141,7 @@ func (m *market) special(t testing.TB) {
 	m.gone = add("gone", func(d *document.Device) { d.Location = "45.8,4.9" })
 	m.chain.Append(storetest.Write(stranger.Account(), m.vouched, []byte("nonsense"), nil))
 	m.chain.Append(storetest.Erase(m.gone, m.gone))
+	m.grants(t)
 	legacy := storetest.Account(t, "legacy").Account()
 	m.legacy = legacy
 	m.chain.Append(storetest.Write(legacy, legacy, storetest.Unsigned(legacy, "noise", "3"), nil))
@@ -148,6 +151,25 @@ func (m *market) special(t testing.TB) {
 	for i := range 40 {
 		m.chain.Append(storetest.Write(stranger.Account(), storetest.Account(t, storetest.Name(i)).Account(), []byte{0xde, 0xad, byte(i)}, nil))
 	}
+}
+
+// grants has the owner set up the vouched device's stream, let two accounts in and one out again.
+func (m *market) grants(t testing.TB) {
+	owner := storetest.Account(t, "owner").Account()
+	id := func(k rbac.Kind) rbac.ID { return access.EntityID(owner, m.vouched, "wind", k) }
+	var setup []index.Deed
+	for _, k := range []rbac.Kind{rbac.Permission, rbac.Role, rbac.Group} {
+		setup = append(setup, index.Deed{Owner: owner, Verb: rbac.EntityAdded, Ref: access.Ref{Kind: k, ID: id(k)}, Name: "wind"})
+	}
+	deed := func(v rbac.Verb, r rbac.Relation, holder, held rbac.ID) index.Deed {
+		return index.Deed{Owner: owner, Verb: v, Assignment: rbac.Assignment{Relation: r, Holder: holder, Held: held}}
+	}
+	setup = append(setup, deed(rbac.Assigned, rbac.RolePermission, id(rbac.Role), id(rbac.Permission)), deed(rbac.Assigned, rbac.GroupRole, id(rbac.Group), id(rbac.Role)))
+	m.chain.Extend(nil, setup)
+	for _, name := range []string{"reader", "former"} {
+		m.chain.Extend(nil, []index.Deed{deed(rbac.Assigned, rbac.UserGroup, rbac.ID(storetest.Account(t, name).Account()), id(rbac.Group))})
+	}
+	m.chain.Extend(nil, []index.Deed{deed(rbac.Unassigned, rbac.UserGroup, rbac.ID(storetest.Account(t, "former").Account()), id(rbac.Group))})
 }
 
 // run takes the chain into the store.

@@ -14,6 +14,7 @@ import (
 type operatorPage struct {
 	Figures []figure
 	Facts   []field
+	Pending []pendingView
 	Asides  []asideView
 	More    string
 	Newest  string
@@ -39,7 +40,10 @@ type asideView struct {
 	Head   string // the beginning of the value
 }
 
-const asidesPerPage = 25
+const (
+	asidesPerPage = 25
+	pendingShown  = 20
+)
 
 func (s *site) operator(ctx context.Context, r *http.Request) (*answer, error) {
 	return s.operate(ctx, r, "operator")
@@ -58,7 +62,8 @@ func (s *site) operate(ctx context.Context, r *http.Request, template string) (*
 	if err != nil {
 		return nil, err
 	}
-	p := operatorPage{Figures: s.figures(st), Facts: s.facts(st)}
+	p := operatorPage{Figures: s.figures(st), Facts: s.facts(st), Pending: s.pending(nil)}
+	p.Pending = p.Pending[:min(len(p.Pending), pendingShown)]
 	if template == "operator" {
 		if err := s.asides(ctx, r, &p); err != nil {
 			return nil, err
@@ -94,6 +99,9 @@ func (s *site) figures(st index.State) []figure {
 		{"ended", "Ended", number(st.Ended), "listings removed or expired", ""},
 		{"aside", "Set aside", number(st.SetAside), "records that are not believed", ""},
 		{"pending", "Pending", "–", "not followed here", ""},
+	}
+	if s.Feeds != nil {
+		out = append(out[:len(out)-1], figure{"feeds", "Feeds", number(s.Feeds()), "clients that follow changes", ""}, out[len(out)-1])
 	}
 	if s.Pending != nil {
 		n := len(s.Pending())

@@ -23,6 +23,7 @@ func parsePages(f *files) (*pages, error) {
 		"static": f.url, "human": human, "short": short, "number": func(n int64) string { return number(n) },
 		"snippet": func(id, title, code string) way { return way{ID: id, Title: title, Code: code} },
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"day":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") },
 		"utc":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") },
 	}).ParseFS(templates, "templates/*.html")
 	if err != nil {

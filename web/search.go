@@ -90,7 +90,7 @@ func (s *site) market(ctx context.Context, r *http.Request, template string) (*a
 	if page.Wrong != nil {
 		status = http.StatusBadRequest
 		page.Asked = lenient(v)
-		page.Count = "No devices"
+		page.Count = "Not searched"
 	} else if err := s.find(ctx, &page); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ type Options struct {
 	Reader   index.Reader
 	Atlas    Atlas                        // counts and clusters; nil: pages without them
 	Pending  func() []index.PendingChange // what is not final yet; nil: not known
+	Feeds    func() int64                 // change feeds that are open; nil: not known
 	Progress func() index.Progress        // of the index that this process writes; nil: it only reads
 	Version  string                       // of the program
 	Database string                       // what the index is kept in, without secrets

@@ -25,6 +25,9 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if chromium.stop != nil {
+		chromium.stop()
+	}
 	if shop.stop != nil {
 		shop.stop()
 	}
@@ -42,7 +45,8 @@ func clock() time.Time { return storetest.Epoch.Add(2 * time.Hour) }
 func open(t *testing.T, change func(*Options)) (*market, *httptest.Server) {
 	t.Helper()
 	m, a := shared(t)
-	o := Options{Reader: m.store, Atlas: a, Now: clock, Version: "test", RPC: "ws://127.0.0.1:9944"}
+	pending := []index.PendingChange{{Account: &m.named, Who: &m.harsh, At: index.Point{Block: 9_999, Extrinsic: 2}, Action: index.Overwrote, Aside: "<i>forged</i>"}}
+	o := Options{Pending: func() []index.PendingChange { return pending }, Feeds: func() int64 { return 7 }, Reader: m.store, Atlas: a, Now: clock, Version: "test", RPC: "ws://127.0.0.1:9944"}
 	if change != nil {
 		change(&o)
 	}
@@ -55,13 +59,13 @@ func open(t *testing.T, change func(*Options)) (*market, *httptest.Server) {
 	return m, srv
 }
 
-// page is an answer read to its end.
-type page struct {
+// got is an answer read to its end.
+type got struct {
 	*http.Response
 	body string
 }
 
-func get(t *testing.T, srv *httptest.Server, path string, header ...string) page {
+func get(t *testing.T, srv *httptest.Server, path string, header ...string) got {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil)
 	if err != nil {
@@ -81,10 +85,10 @@ func get(t *testing.T, srv *httptest.Server, path string, header ...string) page
 	if err != nil {
 		t.Fatal(err)
 	}
-	return page{res, string(body)}
+	return got{res, string(body)}
 }
 
-func has(t *testing.T, p page, texts ...string) {
+func has(t *testing.T, p got, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(p.body, text) {
@@ -95,7 +99,7 @@ func has(t *testing.T, p page, texts ...string) {
 
 var countOf = regexp.MustCompile(`<h1 id="count"[^>]*>([^<]*)</h1>`)
 
-func count(t *testing.T, p page) string {
+func count(t *testing.T, p got) string {
 	t.Helper()
 	m := countOf.FindStringSubmatch(p.body)
 	if m == nil {
@@ -216,12 +220,16 @@ func testDevice(t *testing.T, m *market, srv *httptest.Server) {
 		"The device&#39;s key signed it", "It is the newest that was ever signed", "The device is its own owner", "export IOD_RPC=ws://127.0.0.1:9944", "/td", "/asyncapi", "/1.0/identifiers/",
 		"application/senml&#43;json", "Published a document that is believed", "stm32", "curl -s "+srv.URL+"/api/v1/devices/")
 	has(t, get(t, srv, "/d/"+m.vouched.DID()), owner, "The owner vouches for it", "Its record on the chain was disturbed", "Wrote something unbelievable in its place", "another account", "/?owner="+owner)
+	reader, former := storetest.Account(t, "reader").Account().String(), storetest.Account(t, "former").Account().String()
+	has(t, get(t, srv, "/d/"+m.vouched.DID()), "Who has access", reader, former, "holds", "Granted by the owner on the chain")
+	has(t, get(t, srv, "/d/"+m.wind.DID()), "Nobody has been granted access yet")
+	has(t, get(t, srv, "/d/"+m.claimed.DID()), "Nobody is proven to decide on access")
 	p := get(t, srv, "/d/"+m.claimed.DID())
 	has(t, p, "The owner has not vouched", "has not signed for this device")
 	if strings.Contains(p.body, "iod access grant") {
 		t.Error("a command to grant is shown, though nobody is proven to be the owner")
 	}
-	has(t, get(t, srv, "/d/"+m.named.DID()), "The owner gives a name, no coordinates", "data-area", `class="area"`)
+	has(t, get(t, srv, "/d/"+m.named.DID()), "A change is on its way", "9999", "&lt;i&gt;forged", "The owner gives a name, no coordinates", "data-area", `class="area"`)
 	has(t, get(t, srv, "/d/"+m.gone.DID()), "This listing has ended", "ended this listing itself", "The owner rounded the coordinates", "within about 6 km")
 	p = get(t, srv, "/d/"+m.legacy.DID())
 	has(t, p, "Nobody signed it", "older marketplace")
@@ -267,7 +275,7 @@ func testHostile(t *testing.T, m *market, srv *httptest.Server) {
 
 func testOperator(t *testing.T, srv *httptest.Server) {
 	p := get(t, srv, "/operator")
-	has(t, p, "Set aside", "malformed document", "605 proven, 1 not signed", "blocks behind", "in memory, ready", `rel="next"`)
+	has(t, p, "Feeds", ">7<", "9999-2", "&lt;i&gt;forged&lt;/i&gt;", "Set aside", "malformed document", "605 proven, 1 not signed", "blocks behind", "in memory, ready", `rel="next"`)
 	older := get(t, srv, strings.ReplaceAll(regexp.MustCompile(`/operator\?before=\d+`).FindString(p.body), "&amp;", "&"))
 	has(t, older, "Newest", "malformed document")
 	has(t, get(t, srv, "/operator/live"), `id="n-block"`, `id="n-aside"`)

@@ -14,6 +14,7 @@ import (
 
 	"iod/index"
 	"iod/index/atlas"
+	"iod/index/feed"
 	"iod/web"
 )
 
@@ -58,9 +59,10 @@ func (p *pageOptions) progress() index.Progress {
 }
 
 // handler makes the pages of an index. database is what it is kept in.
-func (p *pageOptions) handler(endpoints []string, store index.Reader, counts *atlas.Atlas, pending *index.Pending, database string, log *slog.Logger) (http.Handler, error) {
+func (p *pageOptions) handler(endpoints []string, store index.Reader, counts *atlas.Atlas, pending *index.Pending,
+	feeds *feed.Server, database string, log *slog.Logger) (http.Handler, error) {
 	return web.New(web.Options{
-		Reader: store, Atlas: counts, Pending: pending.Changes, Progress: p.progress, Version: buildVersion().String(),
+		Reader: store, Atlas: counts, Pending: pending.Changes, Feeds: func() int64 { return feeds.Stats().Open }, Progress: p.progress, Version: buildVersion().String(),
 		Database: described(database), RPC: p.publicRPC(endpoints), Tiles: p.raster(), Log: log,
 	})
 }

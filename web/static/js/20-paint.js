@@ -44,6 +44,11 @@ function paintWorld(ctx, chart, world, ink) {
   ctx.fillRect(0, 0, w, h);
   paintGrid(ctx, chart, ink);
   if (!world) return;
+  const south = chart.origin(0)[1] + chart.world(); // the map ends in the middle of Antarctica
+  if (south < h) {
+    ctx.fillStyle = ink.land;
+    ctx.fillRect(0, south - 1, w, h - south + 1);
+  }
   const scale = chart.world() / UNITS;
   for (const copy of chart.copies()) {
     const [dx, dy] = chart.origin(copy);

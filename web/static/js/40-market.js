@@ -77,6 +77,7 @@ class Market {
       const now = new URL(answer.url);
       const target = new URL("/" + now.search, location.href);
       history[push ? "pushState" : "replaceState"](null, "", target);
+      this.shown = location.search;
       document.title = page.title;
       this.swap(page);
       if (!still) this.show(target);
@@ -277,7 +278,8 @@ class Market {
       if (e.target.form === this.form && e.target.id !== "place" && e.target.id !== "q") this.submit();
     });
     document.addEventListener("input", (e) => e.target.id === "place" && this.suggest(e.target));
-    addEventListener("popstate", () => this.go(new URL(location.href)));
+    this.shown = location.search;
+    addEventListener("popstate", () => location.search !== this.shown && this.go(new URL(location.href))); // else it was a link within the page
     for (const [on, off] of [["pointerover", "pointerout"], ["focusin", "focusout"]]) {
       document.addEventListener(on, (e) => this.light(e.target, true));
       document.addEventListener(off, (e) => this.light(e.target, false));
