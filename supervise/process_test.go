@@ -165,9 +165,25 @@ func TestNoOrphanAfterKill(t *testing.T) {
 	onLinux(t)
 	t.Parallel()
 	c, kin := family(t, t.TempDir(), "kill")
+	group, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", kin[0]))
 	c.Process.Kill()
 	c.Wait()
 	nothing(t, "kill", kin)
+	if _, own, found := strings.Cut(string(group), "/iod-"); found {
+		id, _, _ := strings.Cut(own, "/")
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for start := time.Now(); ; <-tick.C {
+			left, _ := filepath.Glob("/sys/fs/cgroup/*/iod-" + id)
+			more, _ := filepath.Glob("/sys/fs/cgroup/iod-" + id)
+			if left = append(left, more...); len(left) == 0 {
+				break
+			}
+			if time.Since(start) > 10*time.Second {
+				t.Fatalf("left: %v", left)
+			}
+		}
+	}
 }
 
 // TestNothingLeftWhenAllIsKilled kills a supervisor with its shepherd. What has a parent no more is ended by the next supervisor.

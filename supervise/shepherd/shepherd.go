@@ -200,12 +200,14 @@ type shepherd struct {
 	stop    bool      // told to stop, or the program ended by itself: what is left of it must go
 	kill    time.Time // when what is left is killed
 	over    bool      // it had more memory than it may
+	alone   bool      // the supervisor is dead
 }
 
 // stopping is a command to stop.
 type stopping struct {
 	signal syscall.Signal
 	grace  time.Duration
+	dead   bool // the supervisor is
 }
 
 // run is the life of a shepherd.
@@ -233,7 +235,10 @@ func run() error {
 		return err
 	}
 	s.say("started", strconv.Itoa(s.pid))
-	s.attend(signals, listen(commands, rest, stopping{s.spec.Signal, s.spec.Grace}))
+	s.attend(signals, listen(commands, rest, stopping{s.spec.Signal, s.spec.Grace, true}))
+	if s.alone {
+		removeGroup(s.spec.Group)
+	}
 	return nil
 }
 
@@ -293,7 +298,7 @@ func parseStop(line string) (c stopping, ok bool) {
 	sig, ms, found := cut(rest, ' ')
 	n, err := strconv.Atoi(sig)
 	m, merr := strconv.Atoi(ms)
-	return stopping{syscall.Signal(n), time.Duration(m) * time.Millisecond}, ok && found && err == nil && merr == nil
+	return stopping{syscall.Signal(n), time.Duration(m) * time.Millisecond, false}, ok && found && err == nil && merr == nil
 }
 
 // Of the time that a tree may take to end.
@@ -317,6 +322,7 @@ func (s *shepherd) attend(signals <-chan os.Signal, commands <-chan stopping) {
 	for pace(); ; {
 		select {
 		case c := <-commands:
+			s.alone = s.alone || c.dead
 			if !s.ended {
 				syscall.Kill(-s.pid, c.signal)
 			}

@@ -74,9 +74,9 @@ func TestBadSpecs(t *testing.T) {
 }
 
 func TestListen(t *testing.T) {
-	dead := stopping{syscall.SIGKILL, time.Hour}
+	dead := stopping{syscall.SIGKILL, time.Hour, true}
 	c := listen(iotest.OneByteReader(strings.NewReader("nonsense\nstop x 1\nstop 2 30\nstop 3")), []byte("stop 1 10\n"), dead)
-	for _, want := range []stopping{{1, 10 * time.Millisecond}, {2, 30 * time.Millisecond}, dead} {
+	for _, want := range []stopping{{1, 10 * time.Millisecond, false}, {2, 30 * time.Millisecond, false}, dead} {
 		if got := <-c; got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}

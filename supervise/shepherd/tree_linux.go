@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // self is the running executable, also after its file was replaced.
@@ -168,4 +169,25 @@ func resident() (sum uint64) {
 		sum += pages * uint64(os.Getpagesize())
 	}
 	return sum
+}
+
+// removeTries is how often removing a group is tried: the kernel takes a moment to let go of what ended.
+const removeTries = 20
+
+// removeGroup removes the group of a supervisor that cannot do so any more, and the supervisor's own, if this was the last in it.
+func removeGroup(group string) {
+	if group == "" {
+		return
+	}
+	for range removeTries {
+		if err := os.Remove(group); err == nil || os.IsNotExist(err) {
+			break
+		}
+		time.Sleep(pollInterval / 10)
+	}
+	parent := len(group) - 1
+	for parent > 0 && group[parent] != '/' {
+		parent--
+	}
+	syscall.Rmdir(group[:parent]) // others may be in it
 }
