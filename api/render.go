@@ -38,7 +38,7 @@ func deviceOf(l *index.Listing) Device {
 
 func pointOf(p index.Point) Point {
 	out := Point{Block: p.Block, Hash: p.Hash, FromState: p.FromState}
-	if !p.Time.IsZero() {
+	if !p.Time.IsZero() && p.Time.Year() <= index.LastYear {
 		out.Time = &p.Time
 	}
 	if p.Extrinsic >= 0 {

@@ -106,9 +106,12 @@ type shownChain struct {
 	By       string     `json:"by,omitempty"`
 }
 
+// LastYear is the last one of times that are shown: JSON has no form for later ones. Chains may say anything.
+const LastYear = 9999
+
 func showPoint(p *Point) shownPoint {
 	s := shownPoint{Block: p.Block, Hash: p.Hash, FromState: p.FromState}
-	if !p.Time.IsZero() {
+	if !p.Time.IsZero() && p.Time.Year() <= LastYear {
 		s.Time = &p.Time
 	}
 	if p.Extrinsic >= 0 {

@@ -148,7 +148,7 @@ func (j *jsonText) point(name string, p *index.Point) {
 	j.raw(`,"hash":"0x`)
 	j.b = hex.AppendEncode(j.b, p.Hash[:])
 	j.raw(`"`)
-	if !p.Time.IsZero() {
+	if !p.Time.IsZero() && p.Time.Year() <= index.LastYear {
 		j.raw(`,"time":"`)
 		j.b = p.Time.AppendFormat(j.b, time.RFC3339Nano)
 		j.raw(`"`)

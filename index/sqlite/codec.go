@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type rest struct {
 	Owner  string     `json:"c,omitempty"` // claimed, when it did not vouch
 	Vouch  string     `json:"v,omitempty"` // when it is not in its column
 	Events *[3]uint32 `json:"n,omitempty"` // of first, updated and presence; absent when all are 0
+	Times  *[3]int64  `json:"t,omitempty"` // likewise, Unix milliseconds, when one is so far ahead that it is not shown
 	// Data is how the additional fields' data come from the texts that are shown: a letter for each (dataForms). Raw are those that come
 	// from none.
 	Data string   `json:"d,omitempty"`
@@ -61,6 +63,9 @@ func encodeListing(l *index.Listing) (shown, more string, vouch []byte, err erro
 	}
 	if e := [3]uint32{l.First.Event, l.Updated.Event, l.PresenceAt.Event}; e != [3]uint32{} {
 		r.Events = &e
+	}
+	if t := [3]int64{milli(l.First.Time), milli(l.Updated.Time), milli(l.PresenceAt.Time)}; slices.Max(t[:]) >= hidden {
+		r.Times = &t
 	}
 	for _, a := range d.Additional {
 		form := formOf(a)
@@ -104,6 +109,9 @@ func decodeListing(shown, more, vouch []byte) (*index.Listing, error) {
 	}
 	if r.Events != nil {
 		l.First.Event, l.Updated.Event, l.PresenceAt.Event = r.Events[0], r.Events[1], r.Events[2]
+	}
+	if r.Times != nil {
+		l.First.Time, l.Updated.Time, l.PresenceAt.Time = timeOf(r.Times[0]), timeOf(r.Times[1]), timeOf(r.Times[2])
 	}
 	if len(r.Data) != len(d.Additional) || strings.Count(r.Data, string(formRaw)) != len(r.Raw) {
 		return nil, errRest
@@ -190,9 +198,7 @@ func unpackPoint(b []byte) (p index.Point, err error) {
 		return p, errPoint
 	}
 	b = b[copy(p.Hash[:], b):]
-	if ms := v(); ms != 0 {
-		p.Time = time.UnixMilli(ms).UTC()
-	}
+	p.Time = timeOf(v())
 	p.Extrinsic, p.Event = int32(v()-1), uint32(u())
 	p.FromState = len(b) > 0
 	return p, err
@@ -219,10 +225,19 @@ func decodePoint(text string) (index.Point, error) {
 		return index.Point{}, fmt.Errorf("read a point: %w", err)
 	}
 	out := index.Point{Block: p.Block, Hash: p.Hash, Extrinsic: p.Extrinsic, Event: p.Event, FromState: p.State}
-	if p.Milli != 0 {
-		out.Time = time.UnixMilli(p.Milli).UTC()
-	}
+	out.Time = timeOf(p.Milli)
 	return out, nil
+}
+
+// hidden is the beginning of the year 10000, in Unix milliseconds.
+const hidden = 253402300800000
+
+// timeOf is the inverse of milli.
+func timeOf(milli int64) time.Time {
+	if milli == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(milli).UTC()
 }
 
 func milli(t time.Time) int64 {

@@ -53,7 +53,7 @@ func points() *rapid.Generator[index.Point] {
 			Event: rapid.Uint32().Draw(t, "event"), FromState: rapid.Bool().Draw(t, "state"),
 		}
 		copy(p.Hash[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "hash"))
-		if ms := rapid.Int64Range(0, 1<<42).Draw(t, "time"); ms > 0 {
+		if ms := rapid.Int64Range(0, 1<<50).Draw(t, "time"); ms > 0 {
 			p.Time = time.UnixMilli(ms).UTC()
 		}
 		return p
