@@ -192,7 +192,8 @@ func (w *world) indexDies(t *testing.T) {
 	w.startIndex()
 	w.final(t, from, 4)
 	mine := w.view(t, w.api)
-	fresh := w.iod(t, "index", "fresh index", "index", "--rpc", w.rpc, "--listen", addressOf("index")+":8081", "--database", "fresh.db", "--from", "0")
+	fresh := w.iod(t, "index", "fresh index", "index", "--rpc", w.rpc, "--listen", addressOf("index")+":8081", "--database", "fresh.db", "--from", "0",
+		"--rate", "0")
 	fresh.await(t, "its address", time.Time{}, has("api"))
 	other := "http://" + addressOf("index") + ":8081"
 	var theirs string

@@ -171,6 +171,7 @@ func (w *world) twins(t *testing.T) {
 	copyFile(t, w.dir+"/device/device.key", w.dir+"/own/device.key")
 	begin := time.Now()
 	twin := w.iod(t, "own", "twin", "device", "run", "-c", "device.toml")
+	t.Cleanup(twin.kill)
 	told := w.device.await(t, "the complaint of the first", begin, says("document is another provisioner's"))
 	if told.str("hint") == "" {
 		t.Errorf("the complaint does not say what to do: %s", told.text)

@@ -83,7 +83,8 @@ func (w *world) startRelay(host string, more ...string) *process {
 }
 
 func (w *world) startIndex() {
-	w.index = w.iod(w.t, "index", "index", "index", "--rpc", w.rpc, "--listen", addressOf("index")+apiPort, "--database", "index.db")
+	w.index = w.iod(w.t, "index", "index", "index", "--rpc", w.rpc, "--listen", addressOf("index")+apiPort, "--database", "index.db",
+		"--rate", "0") // tests poll
 	w.index.await(w.t, "its address", time.Time{}, has("api"))
 }
 
