@@ -23,6 +23,8 @@ type Device struct {
 	work   sync.WaitGroup // knocks and sessions
 	refuse atomic.Uint64
 	nudged broadcast
+	late   seldom // knocks of another time
+	ended  seldom // streams that ended early
 
 	knocks      *guard
 	invitations chan *invitation

@@ -97,7 +97,7 @@ func (d *Device) examine(ctx context.Context, i *invitation, q *wire.Opened) (pr
 	case q.Device != d.ident.id || q.Relay != g.addr.ID:
 		return false, errElsewhere
 	case !d.o.Fresh(q.Time):
-		d.o.Log.Warn("overlay: knock dropped", "err", errTime, "knock_time", q.Time, "now", d.o.Now())
+		d.late.warn(d.o.Log, "overlay: knock dropped", "err", errTime, "knock_time", q.Time, "now", d.o.Now())
 		return false, errTime
 	case d.knocks.seen(&q.Request):
 		return false, errReplay

@@ -184,7 +184,7 @@ func (s *session) serveMux(conn *tls.Conn, raw net.Conn) error {
 	m.accept = func(c *muxStream) {
 		streams.Go(func() {
 			if err := s.serveStream(c); err != nil && s.ctx.Err() == nil {
-				s.device.o.Log.Warn("overlay: stream ended", "account", s.request.Account, "stream", s.request.Stream, "err", err)
+				s.device.ended.warn(s.device.o.Log, "overlay: stream ended", "account", s.request.Account, "stream", s.request.Stream, "err", err)
 			}
 		})
 	}
