@@ -34,7 +34,7 @@ old lines are gone. Times are UTC.`,
 	f.BoolVarP(&q.Follow, "follow", "f", false, "go on with what is printed from now on")
 	f.StringVar(&q.Program, "program", "", "only this program's")
 	f.StringVar(&since, "since", "", "only lines from then on: a time (RFC 3339) or a duration such as 2h")
-	f.IntVarP(&q.Last, "lines", "n", -1, fmt.Sprintf("only the last so many; -1: all (default %d without --since)", defaultLines))
+	f.IntVarP(&q.Last, "lines", "n", defaultLines, "only the last so many; -1: all, as with --since alone")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		m, err := a.manifest(*path)
 		if err != nil {
@@ -43,8 +43,8 @@ old lines are gone. Times are UTC.`,
 		if q.Since, err = moment(since, time.Now()); err != nil {
 			return err
 		}
-		if since == "" && !f.Changed("lines") {
-			q.Last = defaultLines
+		if since != "" && !f.Changed("lines") {
+			q.Last = -1
 		}
 		if err := knownProgram(m, q.Program); err != nil {
 			return err
