@@ -9,7 +9,7 @@ import (
 )
 
 // calm is how long after a piece of news others belong to it: an interface comes with its addresses and routes. Tests shorten it.
-var calm = time.Second
+var calm = 250 * time.Millisecond
 
 // Watch calls up whenever the network may have come back, until ctx ends. Where the kernel does not tell it returns an error at once.
 func Watch(ctx context.Context, up func()) error { return watch(ctx, up) }

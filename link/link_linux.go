@@ -12,18 +12,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watch listens to the kernel's routing messages.
-func watch(ctx context.Context, up func()) error {
+// subscribe opens a socket to which the kernel writes its routing messages.
+func subscribe() (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
-		return fmt.Errorf("listen to the kernel's routing messages: %w", err)
+		return nil, fmt.Errorf("listen to the kernel's routing messages: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "netlink")
-	defer f.Close()
 	groups := uint32(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE)
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
-		return fmt.Errorf("listen to the kernel's routing messages: %w", err)
+		f.Close()
+		return nil, fmt.Errorf("listen to the kernel's routing messages: %w", err)
 	}
+	return f, nil
+}
+
+// watch listens to the kernel's routing messages.
+func watch(ctx context.Context, up func()) error {
+	f, err := subscribe()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	s := newSight()
 	if err := s.begin(); err != nil {
 		return err
