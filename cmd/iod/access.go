@@ -117,7 +117,7 @@ func (a *app) transact(ctx context.Context, client *chain.Client, from *key.Pair
 	if err != nil {
 		return changeView{}, err
 	}
-	a.note("one transaction of %d calls by %s; fee about %s %s", len(calls), from.Account(), fee.Format(p.TokenDecimals), p.TokenSymbol)
+	a.note("one transaction of %s by %s; fee about %s %s", plural(len(calls), "call"), from.Account(), fee.Format(p.TokenDecimals), p.TokenSymbol)
 	tx, err := client.Submit(ctx, from, call, chain.TxOptions{})
 	if err != nil {
 		return changeView{}, err
@@ -160,7 +160,7 @@ func (a *app) accessSetup() *cobra.Command {
 					return err
 				}
 				calls := append(access.Setup(o.owner, o.device.Account, o.streams, o.state), vouch...)
-				return a.send(c.Context(), o.client, owner, calls, fmt.Sprintf("%d streams of %s are set up and vouched for", len(o.streams), o.device.Account.DID()))
+				return a.send(c.Context(), o.client, owner, calls, fmt.Sprintf("%s of %s set up, the device vouched for", plural(len(o.streams), "stream"), o.device.Account.DID()))
 			})
 		},
 	}
@@ -315,7 +315,7 @@ func (a *app) revoke(ctx context.Context, o *ownership, owner *key.Pair, stream 
 	if stream != "" && !document.ValidStreamName(stream) {
 		return usage(fmt.Errorf("stream name %q: want 1 to 32 of a-z, 0-9, _ and -", stream))
 	}
-	what := fmt.Sprintf("%s has not %s", account, o.what(stream))
+	what := fmt.Sprintf("%s no longer has %s", account, o.what(stream))
 	var v changeView
 	r := access.Revocation{Owner: o.owner, Device: o.device.Account, Streams: o.streams, Stream: stream, Account: account}
 	err := r.Do(ctx, access.OnChain(o.client), func(ctx context.Context, calls []metadata.Call) (uint32, error) {

@@ -66,7 +66,7 @@ func (a *app) deviceCheck() *cobra.Command {
 				return usage(err)
 			}
 			return a.print(map[string]any{"manifest": *path, "did": p.Account().DID(), "streams": len(m.Streams), "programs": len(m.Programs)},
-				"%s is right: %s, %d streams, %d programs\n", *path, p.Account().DID(), len(m.Streams), len(m.Programs))
+				"%s is right: %s, %s, %s\n", *path, p.Account().DID(), plural(len(m.Streams), "stream"), plural(len(m.Programs), "program"))
 		},
 	}
 	path = manifestFlag(c)

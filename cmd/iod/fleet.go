@@ -175,7 +175,7 @@ func (a *app) addDevices(f *fleet.Fleet, m *provision.Manifest, names []string) 
 			return err
 		}
 	}
-	a.note("%d devices made; next, as the owner %s: iod fleet setup -c %s --fund 1 --key owner.key", len(names), f.Owner, m.Path)
+	a.note("%s made; next, as the owner %s: iod fleet setup -c %s --fund 1 --key owner.key", plural(len(names), "device"), f.Owner, m.Path)
 	return list.Close()
 }
 
@@ -253,10 +253,10 @@ func (a *app) setUpFleet(ctx context.Context, client *chain.Client, f *fleet.Fle
 	v := setUpView{Devices: len(f.Members), Entities: plan.Entities, Vouched: plan.Vouched, Funded: plan.Funded,
 		Funds: plan.Funds.Format(p.TokenDecimals), Transactions: len(batches), DryRun: dry}
 	if len(batches) == 0 {
-		return a.print(v, "nothing to change: fleet %s of %d devices is set up\n", f.Name, v.Devices)
+		return a.print(v, "nothing to change: fleet %s of %s is set up\n", f.Name, plural(v.Devices, "device"))
 	}
-	a.note("fleet %s: %d calls for its roles, %d vouches, %d devices to fund with %s %s in all, in %d transactions",
-		f.Name, v.Entities, v.Vouched, v.Funded, v.Funds, p.TokenSymbol, v.Transactions)
+	a.note("fleet %s: %s for its roles, %s to vouch for, %d to fund with %s %s in all, in %s",
+		f.Name, plural(v.Entities, "call"), plural(v.Vouched, "device"), v.Funded, v.Funds, p.TokenSymbol, plural(v.Transactions, "transaction"))
 	if dry {
 		return a.print(v, "dry run: nothing was sent\n")
 	}
@@ -265,7 +265,7 @@ func (a *app) setUpFleet(ctx context.Context, client *chain.Client, f *fleet.Fle
 		return hint(err, "what is final stays; repeat this for the rest")
 	}
 	v.Fee = fee.Format(p.TokenDecimals)
-	return a.print(v, "fleet %s is set up: %d devices vouched for, %d funded; fee %s %s\n", f.Name, v.Vouched, v.Funded, v.Fee, p.TokenSymbol)
+	return a.print(v, "fleet %s is set up: %s vouched for, %d funded; fee %s %s\n", f.Name, plural(v.Vouched, "device"), v.Funded, v.Fee, p.TokenSymbol)
 }
 
 // counter tells progress on a terminal, at most every half a second.
