@@ -129,7 +129,7 @@ func (s *site) pending(of *index.Listing) (out []pendingView) {
 			v.Words, v.Class = actionWords(p.Action)
 		}
 		if p.Aside != "" {
-			v.Note, v.Class = p.Aside, "fair"
+			v.Note, v.Class = seen(p.Aside), "fair"
 		}
 		if p.Account != nil {
 			v.DID, v.Path = p.Account.DID(), "/d/"+p.Account.DID()

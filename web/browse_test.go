@@ -309,7 +309,7 @@ func TestHostileListingInBrowser(t *testing.T) {
 		b.do(`document.getElementById("c-x-2").closest("details").open = true`)
 		b.click(`button[data-copy=c-x-2]`)
 		b.await(`document.querySelector("button[data-copy=c-x-2]").textContent === "Copied"`)
-		if got, want := b.clipboard(), `mosquitto_sub -h 127.0.0.1 -p 1883 -t 'a'\''b/$(touch /tmp/pwned)/`+"`id`"+`' -t 'ok/\"/#' -v`; got != want {
+		if got, want := b.clipboard(), `mosquitto_sub -h 127.0.0.1 -p 1883 -t 'a'\''b/$(touch /tmp/pwned)/`+"`id`"+`' -t 'ok/\"/#' -t `+strings.Repeat("long", 250)+` -v`; got != want {
 			t.Errorf("copied was %s, want %s", got, want)
 		}
 		b.open("/")
@@ -396,14 +396,17 @@ func TestOperatorKeepsUp(t *testing.T) {
 	// What does not change is not touched: a mark set by the test stays.
 	b.do(`document.querySelector("#n-block b").firstChild.mark = 1; document.querySelector("#n-block b").firstChild.data += ""`)
 	b.do(`document.querySelector("#n-lag b").textContent = "old"`)
+	b.look()
 	b.await(`document.querySelector("#n-lag b").textContent === "0"`)
 	if !eval[bool](b, `document.querySelector("#n-block b").firstChild.mark === 1`) {
 		t.Error("a figure that did not change was written again")
 	}
 	b.allow("ERR_CONNECTION_REFUSED", "ERR_INTERNET_DISCONNECTED", "Failed to load resource")
 	b.offline(true)
+	b.look()
 	b.await(`document.querySelector("#beat .text").textContent.includes("does not answer")`)
 	b.offline(false)
+	b.look()
 	b.await(`document.querySelector("#beat .text").textContent === "live"`)
 }
 

@@ -57,7 +57,7 @@ type stepOf struct {
 // streamView is a stream with the ways into it.
 type streamView struct {
 	Name, Title, Kind, KindWords string
-	Unit, Content                string
+	Unit, UnitWords, Content     string
 	Description                  string
 	Topics                       []string
 	Price                        *price
@@ -124,7 +124,7 @@ func (s *site) device(ctx context.Context, r *http.Request) (*answer, error) {
 		return nil, fmt.Errorf("device: %w", err)
 	}
 	if l == nil {
-		return nil, errNotFound
+		return s.unlisted(ctx, a)
 	}
 	p := s.show(l, r)
 	if p.Access, err = s.access(ctx, l); err != nil {
@@ -162,16 +162,19 @@ func (s *site) show(l *index.Listing, r *http.Request) devicePage {
 		p.Streams = append(p.Streams, streamOf(l, st))
 	}
 	if len(d.Streams) == 0 {
-		p.Legacy = &legacyView{priceIn(d.PriceAccess, ""), priceIn(d.PricePin, ""), d.Topics, ""}
+		p.Legacy = &legacyView{Access: priceIn(d.PriceAccess, ""), Pin: priceIn(d.PricePin, "")}
+		for _, topic := range d.Topics {
+			p.Legacy.Topics = append(p.Legacy.Topics, exact(topic))
+		}
 		if d.Node != (key.NodeID{}) {
 			p.Legacy.Node = d.Node.String()
 		}
 	}
 	for _, f := range d.Additional {
-		p.Fields = append(p.Fields, field{f.Type, f.Text()})
+		p.Fields = append(p.Fields, field{human(f.Type), seen(f.Text())})
 	}
 	p.Setup = s.setup(l, r)
-	p.Map = mapData{Single: true, Lat: p.Place.Lat, Lon: p.Place.Lon, Km: p.Place.Km, Coarse: p.Place.Coarse, Tiles: s.Tiles, Picture: drawPlace(p.Place)}
+	p.Map = mapData{Lat: p.Place.Lat, Lon: p.Place.Lon, Km: p.Place.Km, Coarse: p.Place.Coarse, Tiles: s.Tiles, Picture: drawPlace(p.Place)}
 	api := "/api/v1/devices/" + l.Account.DID()
 	p.Links = []wayOut{{"Thing Description", "W3C, JSON", api + "/td"}, {"AsyncAPI", "3.0, JSON", api + "/asyncapi"},
 		{"DID document", "W3C, JSON-LD", "/1.0/identifiers/" + l.Account.DID()}, {"Listing and proof", "with the signed bytes, JSON", api}}
@@ -196,8 +199,11 @@ func namesOf(l *index.Listing) []string {
 }
 
 func streamOf(l *index.Listing, st document.Stream) streamView {
-	v := streamView{Name: st.Name, Title: human(st.DataType), Kind: st.Kind, KindWords: kindOf(st.Kind), Unit: st.Unit, Content: st.ContentType,
-		Description: st.Description, Topics: st.Topics, Price: priceIn(st.Price, st.Period)}
+	v := streamView{Name: st.Name, Title: human(st.DataType), Kind: st.Kind, KindWords: kindOf(st.Kind), Unit: seen(st.Unit), UnitWords: unitWords(st.Unit),
+		Content: exact(st.ContentType), Description: seen(st.Description), Price: priceIn(st.Price, st.Period)}
+	for _, topic := range st.Topics {
+		v.Topics = append(v.Topics, exact(topic))
+	}
 	if v.Title == "" {
 		v.Title = human(l.Device.DataType)
 	}
@@ -220,7 +226,7 @@ func streamOf(l *index.Listing, st document.Stream) streamView {
 
 func (s *site) ownerOf(l *index.Listing) ownerView {
 	owner := l.Owner()
-	v := ownerView{Class: "good", Show: "iod key new --out me.key        # once\niod key show --key me.key       # your address"}
+	v := ownerView{Class: "good", Show: "iod key new --out me.key     # once\niod key show --key me.key"}
 	switch {
 	case owner == nil:
 		return ownerView{Class: "fair", Words: fmt.Sprintf("The document names %s as owner, but that account has not signed for this device. Nobody is shown to decide until it does.", l.Device.Owner), Show: v.Show}
@@ -274,15 +280,18 @@ func address(a *key.AccountID) string {
 // host is what the Host header of a request may be when it is to stand in a command.
 var host = regexp.MustCompile(`^[A-Za-z0-9.\-]+(:[0-9]{1,5})?$|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?$`)
 
+// chainWay is the command that names the chain to those that follow; none when no endpoint may be told.
+func (s *site) chainWay() []way {
+	rpc, err := shell(s.RPC)
+	if s.RPC == "" || err != nil {
+		return nil
+	}
+	return []way{{ID: "rpc", Title: "Which chain", Code: "export IOD_RPC=" + rpc, Note: "Once in each terminal. Any endpoint of the same chain will do."}}
+}
+
 // setup are the commands before and beside those of a stream.
 func (s *site) setup(l *index.Listing, r *http.Request) []way {
-	var ways []way
-	if s.RPC != "" {
-		if rpc, err := shell(s.RPC); err == nil {
-			ways = append(ways, way{ID: "rpc", Title: "Which chain", Code: "export IOD_RPC=" + rpc, Note: "Once in each terminal. Any endpoint of the same chain will do."})
-		}
-	}
-	ways = append(ways, way{ID: "verify", Title: "Check it yourself", Note: "Reads the chain and checks the signature on your own machine.", Code: "iod did show " + l.Account.DID()})
+	ways := append(s.chainWay(), way{ID: "verify", Title: "Check it yourself", Note: "Reads the chain and checks the signature on your own machine.", Code: "iod did show " + l.Account.DID()})
 	if host.MatchString(r.Host) {
 		scheme := "http"
 		if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {

@@ -2,11 +2,14 @@ package web
 
 import (
 	"html/template"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"iod/document"
 	"iod/index"
+	"iod/web/earth"
 )
 
 // entry is a device in the list.
@@ -29,13 +32,14 @@ type entry struct {
 	Ago      string
 }
 
-func entryOf(f index.Found, near bool, now time.Time) entry {
+// entryOf makes the entry of what was found; near is what was searched around, or nil.
+func entryOf(f index.Found, near *index.Near, now time.Time) entry {
 	l := f.Listing
 	offers := l.Offers()
 	o := offers[min(max(f.Offer, 0), len(offers)-1)]
 	e := entry{
 		ID: l.Account.String(), Path: "/d/" + l.Account.DID(), Seal: seal(l.Account), Title: human(o.DataType), Stream: o.Name,
-		Kind: o.Kind, Unit: o.Unit, Place: placeOf(l), Proof: proofOf(l), Updated: l.Updated.Time, Ago: ago(l.Updated.Time, now),
+		Kind: seen(o.Kind), Unit: seen(o.Unit), Place: placeOf(l), Proof: proofOf(l), Updated: l.Updated.Time, Ago: ago(l.Updated.Time, now),
 	}
 	if e.Title == "" {
 		e.Title = "Unnamed data"
@@ -48,14 +52,21 @@ func entryOf(f index.Found, near bool, now time.Time) entry {
 	if o.Price != nil {
 		e.Price = priceIn(o.Price.String(), o.Period)
 	}
-	if near {
-		e.Distance = distance(f.Km)
-	}
 	switch e.Where = e.Place.Name; {
 	case e.Where == "" && e.Place.Known:
 		e.Where = e.Place.Digits
 	case e.Where == "":
 		e.Where = "Place not said"
+	}
+	if near != nil {
+		e.Distance = distance(f.Km)
+		if city, km := earth.Nearest(near.Lat, near.Lon); km < 1 && e.Place.Known {
+			if own, far := earth.Nearest(e.Place.Lat, e.Place.Lon); own == city && math.Abs(far-f.Km) < 1 {
+				if _, direction, ok := strings.Cut(e.Where, " km "); ok {
+					e.Where = direction // the distance is said already
+				}
+			}
+		}
 	}
 	switch l.Presence {
 	case index.Overwritten:

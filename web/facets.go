@@ -25,20 +25,27 @@ type facetGroup struct {
 	Name, Title string
 	Radio       bool // one of them, or none
 	Items       []facetItem
-	Others      int // how many further values there are
+	Rest        []facetItem // rarer ones, shown when asked for
+	Open        bool        // one of Rest is on
+	Others      int         // how many further values there are
 }
 
 // facetItem is one choice.
 type facetItem struct {
+	ID                 string // of its field
 	Name, Value, Label string
 	N                  string // how many there are; empty: not known
 	Share              int    // of the most frequent one, percent
 	On                 bool
+	Radio              bool
 	URL                string // of prices: the search with this band
 }
 
-// facetTop is how many values of a filter are listed.
-const facetTop = 12
+// facetTop is how many values of a filter are listed, facetShown how many of them before one asks for more.
+const (
+	facetTop   = 60
+	facetShown = 12
+)
 
 // mapped reports whether counts and clusters can be had.
 func (s *site) mapped() bool { return s.Atlas != nil && s.Atlas.Ready() }
@@ -102,10 +109,10 @@ func groups(a asked, f atlas.Facets, counted bool) []facetGroup {
 		types.Items[i].Label = human(types.Items[i].Value)
 	}
 	for i := range units.Items {
-		units.Items[i].Label = units.Items[i].Value
+		units.Items[i].Label = seen(units.Items[i].Value)
 	}
 	for i := range kinds.Items {
-		kinds.Items[i].Label = kindOf(kinds.Items[i].Value)
+		kinds.Items[i].Label = seen(kindOf(kinds.Items[i].Value))
 	}
 	state := facetGroup{Name: "verified", Title: "Proof", Radio: true, Items: []facetItem{
 		{Label: "Any", On: !a.values.Has("verified")},
@@ -114,10 +121,15 @@ func groups(a asked, f atlas.Facets, counted bool) []facetGroup {
 	out := []facetGroup{types, kinds, units, state, ages(a, f.Ages)}
 	for g := range out {
 		for i := range out[g].Items {
-			out[g].Items[i].Name = out[g].Name
+			out[g].Items[i].Name, out[g].Items[i].Radio = out[g].Name, out[g].Radio
 			if !counted {
 				out[g].Items[i].N = ""
 			}
+			out[g].Items[i].ID = fmt.Sprintf("f-%s-%d", out[g].Name, i)
+		}
+		if all := out[g].Items; len(all) > facetShown+1 {
+			out[g].Items, out[g].Rest = all[:facetShown], all[facetShown:]
+			out[g].Open = slices.ContainsFunc(out[g].Rest, func(i facetItem) bool { return i.On })
 		}
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -51,10 +52,13 @@ func hostile(p *key.Pair, seq uint64) document.Device {
 		Streams: []document.Stream{
 			{Name: "x", Kind: "mqtt", DataType: "שלום עולם مرحبا", Unit: "$(reboot)", ContentType: "javascript:alert(1)",
 				Description: "<script>alert(1)</script><img src=x onerror=alert(1)> </code></pre>\"'`{{.}}", Price: "0.000000000000000001", Period: "1s",
-				Topics: []string{"a'b/$(touch /tmp/pwned)/`id`", "zero\u200bwidth/#", "ok/\\\"/#"}},
+				Topics: []string{"a'b/$(touch /tmp/pwned)/`id`", "zero\u200bwidth/#", "ok/\\\"/#", strings.Repeat("long", 250)}},
+			{Name: "z", Kind: "http", DataType: "🌡️ حرارة " + strings.Repeat("W", 200), Unit: "🌡️", ContentType: "text/plain", Price: "0",
+				Description: "👩‍🚀 " + strings.Repeat("W", 230)},
 			{Name: "y", Kind: "tcp", DataType: "DonaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftDonaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft", Price: "123456789012345678.123456789012345678", Period: "30d"},
 		},
-		Additional: []document.Additional{document.NewAdditional("javascript:alert(2)", "</dd><script>alert(3)</script>"), document.NewAdditional("note", "data:text/html,<b>")},
+		Additional: []document.Additional{document.NewAdditional("javascript:alert(2)", "</dd><script>alert(3)</script>"), document.NewAdditional("note", "data:text/html,<b>"),
+			document.NewAdditional("hidden\u200bword", strings.Repeat("𝕎", 250))},
 	}
 }
 
@@ -63,6 +67,7 @@ type market struct {
 	store                                              index.Store
 	chain                                              *storetest.Chain
 	wind, vouched, named, claimed, legacy, gone, harsh key.AccountID
+	aside                                              key.AccountID // without a listing: its records are not believed
 }
 
 func newMarket(t testing.TB, store index.Store, n int) *market {
@@ -148,9 +153,15 @@ func (m *market) special(t testing.TB) {
 	h := storetest.Account(t, "harsh")
 	m.harsh = h.Account()
 	m.publish(t, h, hostile(h, 5))
+	m.aside = storetest.Account(t, "aside").Account()
 	for i := range 40 {
 		m.chain.Append(storetest.Write(stranger.Account(), storetest.Account(t, storetest.Name(i)).Account(), []byte{0xde, 0xad, byte(i)}, nil))
 	}
+	m.chain.Append(storetest.Write(m.aside, m.aside, []byte("\x0a\x02<b>"), nil))
+	turner := storetest.Account(t, "aside")
+	d := storetest.Weather(turner, uint64(storetest.Epoch.UnixMilli()))
+	d.Streams[0].Description = "safe \u202e//:sptth"
+	m.publish(t, turner, d)
 }
 
 // grants has the owner set up the vouched device's stream, let two accounts in and one out again.

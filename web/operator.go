@@ -12,6 +12,7 @@ import (
 
 // operatorPage is what the operator's page shows.
 type operatorPage struct {
+	Away    bool // the database does not answer
 	Figures []figure
 	Facts   []field
 	Pending []pendingView
@@ -54,27 +55,47 @@ func (s *site) operatorLive(ctx context.Context, r *http.Request) (*answer, erro
 }
 
 func (s *site) operate(ctx context.Context, r *http.Request, template string) (*answer, error) {
-	f, err := s.framed(ctx, "Operator", "operator")
-	if err != nil {
-		return nil, err
-	}
+	f := s.frame("Operator", "operator")
 	st, err := s.Reader.State(ctx)
-	if err != nil {
-		return nil, err
+	away := err != nil
+	if away {
+		s.Log.Warn("web: the database does not answer", "path", r.URL.Path, "error", err)
+	} else {
+		f.Sync = syncOf(st, s.Now())
 	}
-	p := operatorPage{Figures: s.figures(st), Facts: s.facts(st), Pending: s.pending(nil)}
+	p := operatorPage{Away: away, Figures: s.figures(st, away), Facts: s.facts(st), Pending: s.pending(nil)}
 	p.Pending = p.Pending[:min(len(p.Pending), pendingShown)]
-	if template == "operator" {
+	if template == "operator" && !away {
 		if err := s.asides(ctx, r, &p); err != nil {
 			return nil, err
 		}
 	}
-	body, err := s.pages.render(template, f, &p)
-	return &answer{kind: htmlType, body: body}, err
+	a := &answer{kind: htmlType}
+	if away { // what is known without the database is told all the same
+		a.status = http.StatusServiceUnavailable
+	}
+	a.body, err = s.pages.render(template, f, &p)
+	return a, err
 }
 
-// figures are the numbers at the top.
-func (s *site) figures(st index.State) []figure {
+// figures are the numbers at the top. Those that only the database knows are left open while it is away.
+func (s *site) figures(st index.State, away bool) []figure {
+	out := append(s.ofStore(st), s.ofProcess()...)
+	database := figure{"database", "Database", "answers", s.Database, "good words"}
+	if away {
+		for i := range out[:stored] {
+			out[i].Value, out[i].Note, out[i].Class = "–", "not known now", ""
+		}
+		database.Value, database.Note, database.Class = "away", "asked again and again; nothing is lost, and searches work again when it is back", "fair words"
+	}
+	return append(out, database)
+}
+
+// stored is how many figures ofStore returns.
+const stored = 6
+
+// ofStore are the figures that the database has.
+func (s *site) ofStore(st index.State) []figure {
 	now := s.Now()
 	block, lag, lagClass, lagNote := "none", "–", "busy", "nothing has been taken in yet"
 	if st.Cursor != nil {
@@ -85,29 +106,32 @@ func (s *site) figures(st index.State) []figure {
 			lagClass = "busy"
 		}
 	}
-	age := now.Sub(st.Committed)
 	took := figure{"taken", "Last written", ago(st.Committed, now), "to the database", "words"}
-	if st.Committed.IsZero() {
+	switch {
+	case st.Committed.IsZero():
 		took.Value = "never"
+	case now.Sub(st.Committed) > stalled:
+		took.Class, took.Note = "fair words", "longer than blocks usually take: see whether the chain goes on, and whether an index that writes is running"
 	}
-	if age > 2*time.Minute {
-		took.Class, took.Note = "fair words", "longer than blocks usually take"
-	}
-	out := []figure{
-		{"block", "Block", block, "the newest taken in", ""}, {"lag", "Lag", lag, lagNote, lagClass}, s.pace(), took,
+	return []figure{
+		{"block", "Block", block, "the newest taken in", ""}, {"lag", "Lag", lag, lagNote, lagClass}, took,
 		{"live", "Devices", number(st.Live), fmt.Sprintf("%s proven, %s not signed", number(st.Verified), number(st.Live-min(st.Live, st.Verified))), ""},
 		{"ended", "Ended", number(st.Ended), "listings removed or expired", ""},
 		{"aside", "Set aside", number(st.SetAside), "records that are not believed", ""},
-		{"pending", "Pending", "–", "not followed here", ""},
 	}
+}
+
+// ofProcess are the figures that this process has by itself.
+func (s *site) ofProcess() []figure {
+	out := []figure{s.pace()}
 	if s.Feeds != nil {
-		out = append(out[:len(out)-1], figure{"feeds", "Feeds", number(s.Feeds()), "clients that follow changes", ""}, out[len(out)-1])
+		out = append(out, figure{"feeds", "Feeds", number(s.Feeds()), "clients that follow changes", ""})
 	}
+	pending := figure{"pending", "Pending", "–", "not followed here", ""}
 	if s.Pending != nil {
-		n := len(s.Pending())
-		out[len(out)-1].Value, out[len(out)-1].Note = number(n), "changes in blocks that are not final"
+		pending.Value, pending.Note = number(len(s.Pending())), "changes in blocks that are not final"
 	}
-	return out
+	return append(out, pending)
 }
 
 // pace is how fast the index comes forward.
@@ -140,7 +164,6 @@ func (s *site) facts(st index.State) (out []field) {
 		}
 	}
 	add("Version", s.Version)
-	add("Database", s.Database)
 	if st.Origin != nil {
 		add("Genesis", st.Origin.Genesis.String())
 		from := "the history from block " + number(st.Origin.Start)
@@ -174,16 +197,20 @@ func (s *site) asides(ctx context.Context, r *http.Request, p *operatorPage) err
 		p.More = fmt.Sprintf("/operator?before=%d#set-aside", found[asidesPerPage-1].ID)
 	}
 	for _, a := range found {
-		v := asideView{ID: a.ID, Reason: a.Reason, Size: bytesOf(int64(a.Size)), At: a.At.Time, Block: a.At.Block, Who: address(a.Who), Head: preview(a.Raw)}
-		if a.At.Extrinsic >= 0 {
-			v.Where = fmt.Sprintf("%d-%d", a.At.Block, a.At.Extrinsic)
-		}
-		if a.Account != nil {
-			v.DID, v.Path = a.Account.DID(), "/d/"+a.Account.DID()
-		}
-		p.Asides = append(p.Asides, v)
+		p.Asides = append(p.Asides, asideOf(a))
 	}
 	return nil
+}
+
+func asideOf(a index.Aside) asideView {
+	v := asideView{ID: a.ID, Reason: seen(a.Reason), Size: bytesOf(int64(a.Size)), At: a.At.Time, Block: a.At.Block, Who: address(a.Who), Head: preview(a.Raw)}
+	if a.At.Extrinsic >= 0 {
+		v.Where = fmt.Sprintf("%d-%d", a.At.Block, a.At.Extrinsic)
+	}
+	if a.Account != nil {
+		v.DID, v.Path = a.Account.DID(), "/d/"+a.Account.DID()
+	}
+	return v
 }
 
 // preview shows the beginning of bytes: what is printable as it is, the rest as dots.

@@ -62,19 +62,24 @@ func (s *site) framed(ctx context.Context, title, active string) (frame, error) 
 	if err != nil {
 		return f, fmt.Errorf("state of the index: %w", err)
 	}
-	f.Sync = syncOf(st)
+	f.Sync = syncOf(st, s.Now())
 	return f, nil
 }
 
 // behind is how many blocks an index may lag without being called behind.
 const behind = 5
 
-func syncOf(st index.State) syncView {
+// stalled is how long nothing may have been written without an index being said to stand still.
+const stalled = 2 * time.Minute
+
+func syncOf(st index.State, now time.Time) syncView {
 	switch {
 	case st.Origin == nil:
 		return syncView{Class: "none", Words: "empty index"}
 	case st.Cursor == nil:
 		return syncView{Class: "busy", Words: "reading the chain's state"}
+	case now.Sub(st.Committed) > stalled && !st.Committed.IsZero():
+		return syncView{"busy", fmt.Sprintf("block %s, written %s", number(st.Cursor.Number), ago(st.Committed, now)), st.Cursor.Number}
 	case st.Head > st.Cursor.Number+behind:
 		return syncView{"busy", number(st.Head-st.Cursor.Number) + " blocks behind", st.Cursor.Number}
 	}

@@ -14,13 +14,11 @@ import (
 
 // mapData is what a page says to the script that draws its map, and the picture that stands there without one.
 type mapData struct {
-	BBox, Near string // as in the address; what the map is to show
-	Km         float64
-	Lat, Lon   float64
-	Coarse     bool // the place is an area of Km around Lat, Lon
-	Single     bool // a map of one device
-	Tiles      Tiles
-	Picture    *picture
+	Lat, Lon float64
+	Km       float64
+	Coarse   bool // the place is an area of Km around Lat, Lon
+	Tiles    Tiles
+	Picture  *picture
 }
 
 // picture is a map drawn by the server: the base as an image, with marks over it.
@@ -116,10 +114,7 @@ const pictureStyle = `<style>.s{fill:#dfe7ea}.l{fill:#f7f5ef;stroke:#9db0b8;stro
 func (s *site) mapOf(ctx context.Context, p *searchPage) error {
 	a := p.Asked
 	m := &p.Map
-	m.BBox, m.Near, m.Tiles = a.values.Get("bbox"), a.values.Get("near"), s.Tiles
-	if n := a.query.Near; n != nil {
-		m.Lat, m.Lon, m.Km = n.Lat, n.Lon, n.Km
-	}
+	m.Tiles = s.Tiles
 	if !s.mapped() || p.Wrong != nil {
 		return nil
 	}

@@ -35,7 +35,7 @@ func placeOf(l *index.Listing) place {
 		}
 		return p
 	}
-	if text == "" {
+	if text = seen(text); text == "" {
 		return place{How: "The owner does not say where it is."}
 	}
 	if found := earth.Find(text, 1); len(found) == 1 && earth.Fold(found[0].Name) == earth.Fold(strings.Split(text, ",")[0]) {

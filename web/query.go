@@ -26,6 +26,13 @@ func (w *wrongParameter) Error() string {
 // Name is the parameter.
 func (w *wrongParameter) Name() string { return w.name }
 
+// Label is what the page calls the parameter.
+func (w *wrongParameter) Label() string {
+	return map[string]string{"q": "Text", "data_type": "What it measures", "kind": "How it comes", "unit": "Unit", "min_price": "Lowest price", "max_price": "Highest price",
+		"owner": "Owner", "verified": "Proof", "since": "Updated within", "near": "Where", "within": "Distance", "bbox": "Part of the map", "sort": "Order", "after": "Page",
+		"place": "Where"}[w.name]
+}
+
 // Text is the complaint as a sentence.
 func (w *wrongParameter) Text() string {
 	text := strings.ToUpper(w.detail[:1]) + w.detail[1:]

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +23,7 @@ type searchPage struct {
 	Place   string // what was typed as a place
 	Wrong   *wrongParameter
 	Fault   string  // name of the wrong parameter
+	Right   string  // address of the search without what is wrong
 	Keep    []field // parameters that the form has no field for
 	Entries []entry
 	Count   string // "1 234 devices"
@@ -89,8 +92,9 @@ func (s *site) market(ctx context.Context, r *http.Request, template string) (*a
 	status := http.StatusOK
 	if page.Wrong != nil {
 		status = http.StatusBadRequest
-		page.Asked = lenient(v)
-		page.Count = "Not searched"
+		if err := s.refuse(ctx, &page, v); err != nil {
+			return nil, err
+		}
 	} else if err := s.find(ctx, &page); err != nil {
 		return nil, err
 	}
@@ -107,6 +111,27 @@ func (s *site) market(ctx context.Context, r *http.Request, template string) (*a
 	return &answer{status: status, kind: htmlType, body: body}, err
 }
 
+// refuse fills in a page whose address is wrong: nothing is listed, but the form is whole, with counts for what of it is right.
+func (s *site) refuse(ctx context.Context, p *searchPage, v url.Values) error {
+	rest := maps.Clone(v)
+	for wrong := p.Wrong; wrong != nil; {
+		rest.Del(wrong.name)
+		var err error
+		wrong = nil
+		if p.Asked, err = ask(rest, s.Now()); err != nil && !errors.As(err, &wrong) {
+			return err
+		}
+	}
+	p.Right = p.Asked.url()
+	p.Asked.values = lenient(v)
+	p.Asked.query.After = nil
+	if err := s.count(ctx, p, index.Page{}); err != nil {
+		return err
+	}
+	p.Count = "Not searched"
+	return nil
+}
+
 // card answers with one device as the list shows it, for the map of the page's script.
 func (s *site) card(ctx context.Context, r *http.Request) (*answer, error) {
 	a, err := key.ParseAccount(r.PathValue("did"))
@@ -120,7 +145,7 @@ func (s *site) card(ctx context.Context, r *http.Request) (*answer, error) {
 	if l == nil {
 		return nil, errNotFound
 	}
-	body, err := s.pages.render("card", frame{}, entryOf(index.Found{Listing: l}, false, s.Now()))
+	body, err := s.pages.render("card", frame{}, entryOf(index.Found{Listing: l}, nil, s.Now()))
 	return &answer{kind: htmlType, body: body}, err
 }
 
@@ -133,7 +158,7 @@ func (s *site) find(ctx context.Context, p *searchPage) error {
 	}
 	now := s.Now()
 	for _, f := range found.Found {
-		p.Entries = append(p.Entries, entryOf(f, q.Near != nil, now))
+		p.Entries = append(p.Entries, entryOf(f, q.Near, now))
 	}
 	if found.Next != nil {
 		p.Next = p.Asked.url() + "?&"[min(1, len(p.Asked.with())):][:1] + "after=" + api.FormatMark(*found.Next, q)
@@ -157,7 +182,7 @@ func (p *searchPage) describe() {
 		p.Fault = p.Wrong.name
 	}
 	for _, name := range []string{"owner", "bbox", "near"} {
-		if v := a.values.Get(name); v != "" {
+		if v := a.values.Get(name); v != "" && name != p.Fault {
 			p.Keep = append(p.Keep, field{name, v})
 		}
 	}
@@ -182,8 +207,13 @@ func (p *searchPage) describe() {
 			case "since":
 				add(name, "updated within", sinceWords(value), a.without(name, value))
 			case "near":
-				p.Near = nearWords(a.query.Near)
-				add(name, "", p.Near, a.url("near", "", "within", "", "sort", ""))
+				label := ""
+				if p.Near = nearWords(a.query.Near); p.Near != "" {
+					value = p.Near
+				} else {
+					label = name
+				}
+				add(name, label, value, a.url("near", "", "within", "", "sort", ""))
 			case "bbox":
 				add(name, "", "part of the map", a.without(name, value))
 			}
@@ -218,14 +248,14 @@ func (p *searchPage) describe() {
 }
 
 // lenient keeps what of a wrong address can be shown in the form again.
-func lenient(v map[string][]string) asked {
-	a := asked{values: map[string][]string{}}
+func lenient(v url.Values) url.Values {
+	kept := url.Values{}
 	for _, name := range parameters {
-		if all := v[name]; len(all) > 0 && name != "after" {
-			a.values[name] = slices.Clone(all)
+		if all := slices.DeleteFunc(slices.Clone(v[name]), func(s string) bool { return strings.TrimSpace(s) == "" }); len(all) > 0 && name != "after" {
+			kept[name] = all
 		}
 	}
-	return a
+	return kept
 }
 
 // title names the page in the browser's tab and history.
@@ -286,7 +316,7 @@ func (s *site) comfort(ctx context.Context, p *searchPage) error {
 		}
 		e.Title = fmt.Sprintf("Nothing %s", nearWords(q.Near))
 		for _, f := range found.Found {
-			n := entryOf(f, true, s.Now())
+			n := entryOf(f, wide.Near, s.Now())
 			e.Nearest = &n
 			e.NearestURL = p.Asked.url("within", within(f.Km), "sort", "distance")
 		}

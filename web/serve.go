@@ -108,6 +108,9 @@ func (s *site) write(w http.ResponseWriter, r *http.Request, a *answer) {
 		body = a.packed
 		h.Set("Content-Encoding", "gzip")
 	}
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "5")
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
@@ -167,6 +170,10 @@ func (s *site) trouble(r *http.Request, err error) *answer {
 	case errors.Is(err, index.ErrTooBroad) || errors.Is(err, context.DeadlineExceeded):
 		t = troublePage{Status: http.StatusServiceUnavailable, Title: "That search is too broad",
 			Text: "It would have to look through too much at once. Choose one more filter, a smaller part of the map, or another order, and try again."}
+	case errors.Is(err, index.ErrUnavailable):
+		t = troublePage{Status: http.StatusServiceUnavailable, Title: "The index cannot be read now",
+			Text: "Its database does not answer. It is asked again and again, and nothing is lost: in a moment this page may be there."}
+		s.Log.Warn("web: the database does not answer", "path", r.URL.Path, "error", err)
 	default:
 		s.Log.Error("web: request", "path", r.URL.Path, "error", err)
 	}

@@ -20,6 +20,20 @@ type way struct {
 // OneLine reports whether the text is a single command, which may be broken anywhere to be seen whole.
 func (w way) OneLine() bool { return !strings.Contains(w.Code, "\n") }
 
+// word is what stands between two spaces of a command. An option is not broken at its hyphens when it is shown.
+type word struct {
+	Text   string
+	Option bool
+}
+
+// Words cuts a command up for the eye; with single spaces between them the words are the command.
+func (w way) Words() (out []word) {
+	for text := range strings.SplitSeq(w.Code, " ") {
+		out = append(out, word{text, strings.HasPrefix(text, "-") && len(text) <= 24})
+	}
+	return out
+}
+
 // shell quotes text as one word of a POSIX shell. It refuses text that has characters which cannot be seen: a terminal might take them
 // for keys.
 func shell(text string) (string, error) {

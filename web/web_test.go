@@ -88,11 +88,24 @@ func get(t *testing.T, srv *httptest.Server, path string, header ...string) got 
 	return got{res, string(body)}
 }
 
+// unbroken are the words of commands that are not to be broken when they are shown.
+var unbroken = regexp.MustCompile(`<span class="w">([^<]*)</span>`)
+
 func has(t *testing.T, p got, texts ...string) {
 	t.Helper()
+	body := unbroken.ReplaceAllString(p.body, "$1")
 	for _, text := range texts {
-		if !strings.Contains(p.body, text) {
+		if !strings.Contains(body, text) {
 			t.Errorf("%s: %q is not there", p.Request.URL, text)
+		}
+	}
+}
+
+func lacks(t *testing.T, p got, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(p.body, text) {
+			t.Errorf("%s: %q is there", p.Request.URL, text)
 		}
 	}
 }
@@ -236,10 +249,19 @@ func testDevice(t *testing.T, m *market, srv *httptest.Server) {
 	if strings.Contains(p.body, "iod subscribe") || strings.Contains(p.body, "iod connect") {
 		t.Error("ways are shown into a device that iod refuses to connect to")
 	}
-	for _, path := range []string{"/d/nonsense", "/d/did:peaq:5Grw", "/d/" + storetest.Account(t, "nobody").Account().DID(), "/card/x", "/nothing"} {
+	for _, path := range []string{"/d/nonsense", "/d/did:peaq:5Grw", "/card/x", "/nothing"} {
 		if p := get(t, srv, path); p.StatusCode != http.StatusNotFound || !strings.Contains(p.body, "There is nothing here") {
 			t.Errorf("%s is answered with %d", path, p.StatusCode)
 		}
+	}
+	if p := get(t, srv, "/d/"+storetest.Account(t, "nobody").Account().DID()); p.StatusCode != http.StatusNotFound {
+		t.Errorf("a DID without a document is answered with %d", p.StatusCode)
+	} else {
+		has(t, p, "No listing", "No document was ever published", "iod did show "+storetest.Account(t, "nobody").Account().DID())
+	}
+	p = get(t, srv, "/d/"+m.aside.DID())
+	if has(t, p, "No listing", "is not believed", "malformed document", "has the control character U&#43;202E", m.aside.String(), "What it begins with"); p.StatusCode != http.StatusNotFound {
+		t.Errorf("a device whose records are set aside is answered with %d", p.StatusCode)
 	}
 	if p := get(t, srv, "/d/"+m.wind.DID()+"?before=x"); p.StatusCode != http.StatusBadRequest {
 		t.Errorf("a wrong place in the history is answered with %d", p.StatusCode)
@@ -259,9 +281,12 @@ func testHostile(t *testing.T, m *market, srv *httptest.Server) {
 		}
 	}
 	has(t, get(t, srv, "/d/"+m.harsh.DID()), "&lt;script&gt;alert(1)&lt;/script&gt;", "0.000000000000000001", "123\u202f456\u202f789\u202f012\u202f345\u202f678.123456789012345678",
-		"1 topic of this stream has invisible characters")
-	p := get(t, srv, "/d/"+m.wind.DID(), "Host", "evil.example")
-	_ = p
+		"1 topic of this stream has invisible characters", "zero⟨U&#43;200B⟩width/#", "hidden⟨U&#43;200B⟩word", "👩‍🚀 WWW", "🌡️ حرارة")
+	for _, path := range []string{"/d/" + m.harsh.DID(), "/card/" + m.harsh.DID(), "/", "/?unit=" + url.QueryEscape("🌡️")} {
+		if p := get(t, srv, path); strings.ContainsAny(p.body, "\u202e\u202d\u2066\u200b") {
+			t.Errorf("%s: what a device says turns the text around, or hides in it", path)
+		}
+	}
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/d/"+m.wind.DID(), nil)
 	req.Host = "x;touch${IFS}pwned"
 	if res, err := srv.Client().Do(req); err == nil {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -15,28 +16,70 @@ import (
 // token is what prices are in.
 const token = "PEAQ"
 
-// human writes a name such as "wind_speed" as people do: "Wind speed". Names that are not of that simple form stay as they are.
+// spelt are words of names of data that people write otherwise than in lower case.
+var spelt = map[string]string{"pm1": "PM1", "pm2.5": "PM2.5", "pm25": "PM2.5", "pm4": "PM4", "pm10": "PM10", "co": "CO", "co2": "CO₂", "no": "NO", "no2": "NO₂",
+	"nox": "NOₓ", "so2": "SO₂", "o3": "O₃", "nh3": "NH₃", "ch4": "CH₄", "h2s": "H₂S", "voc": "VOC", "tvoc": "TVOC", "aqi": "AQI", "uv": "UV", "ph": "pH", "gps": "GPS",
+	"gnss": "GNSS", "ais": "AIS", "adsb": "ADS-B", "ndvi": "NDVI", "rssi": "RSSI", "ac": "AC", "dc": "DC", "ev": "EV", "cctv": "CCTV", "rfid": "RFID", "lidar": "LIDAR"}
+
+// human writes a name such as "wind_speed" as people do: "Wind speed". Names that are not of that simple form stay as they are, but for
+// what nobody would see in them.
 func human(s string) string {
-	if s == "" {
-		return ""
-	}
 	for _, r := range s {
-		if r >= utf8.RuneSelf || unicode.IsUpper(r) || r == ' ' {
-			return s
+		if r >= utf8.RuneSelf || unicode.IsUpper(r) || r == ' ' || unicode.IsControl(r) {
+			return seen(s)
 		}
 	}
-	s = strings.TrimSpace(strings.NewReplacer("_", " ", "-", " ").Replace(s))
-	if s == "" {
+	words := strings.Fields(strings.NewReplacer("pm2_5", "pm2.5", "_", " ", "-", " ").Replace(s))
+	for i, w := range words {
+		switch known := spelt[w]; {
+		case known != "":
+			words[i] = known
+		case i == 0:
+			words[i] = strings.ToUpper(w[:1]) + w[1:]
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// seen writes text so that nothing in it hides: control characters, and those that turn the direction of what follows around or have
+// no width, are written by their numbers. Joiners and marks that scripts and emoji need stay. Line breaks stay, too.
+func seen(s string) string { return reveal(s, hidden) }
+
+// exact is seen for text in which every character counts: whatever cannot be seen is written by its number.
+func exact(s string) string { return reveal(s, func(r rune) bool { return !strconv.IsPrint(r) }) }
+
+func reveal(s string, hides func(rune) bool) string {
+	if strings.IndexFunc(s, hides) < 0 {
 		return s
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	var b strings.Builder
+	for _, r := range s {
+		if hides(r) {
+			fmt.Fprintf(&b, "⟨%U⟩", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func hidden(r rune) bool {
+	switch {
+	case r == '\n':
+		return false
+	case unicode.IsControl(r), r == 0x200b, r == 0xfeff:
+		return true
+	}
+	return 0x202a <= r && r <= 0x202e || 0x2060 <= r && r <= 0x206f || 0xfff9 <= r && r <= 0xfffb || 0xe0000 <= r && r <= 0xe007f
 }
 
 // price is a price in words, in full and rounded for the eye.
 type price struct {
-	Short string // "42.04"
-	Exact string // "42.03995"; empty when Short is all
-	Per   string // "for 30 days"; empty when no period is said
+	Short  string // "42.04"
+	Exact  string // "42.03995"; empty when Short is all
+	Per    string // "for 30 days"; empty when no period is said
+	Planck string // in the chain's smallest unit, 10^-18 of the token: "42039950000000000000"
+	Words  string // a sentence
 }
 
 // Free reports whether nothing is to be paid.
@@ -49,7 +92,9 @@ func priceIn(decimal, period string) *price {
 		return nil
 	}
 	exact := p.String()
-	out := price{Short: round(exact), Per: perPeriod(period)}
+	planck := new(big.Int).SetBytes(p[:])
+	out := price{Short: round(exact), Per: perPeriod(period), Planck: planck.String()}
+	out.Words = inWords(planck, exact, period, out.Per)
 	if out.Short != exact {
 		out.Exact = grouped(exact)
 	}
@@ -58,6 +103,26 @@ func priceIn(decimal, period string) *price {
 	}
 	out.Short = grouped(out.Short)
 	return &out
+}
+
+// inWords says what a price means: what is paid for how long, and what that comes to a day.
+func inWords(planck *big.Int, exact, period, per string) string {
+	if planck.Sign() == 0 {
+		return "Free: nothing is to be paid."
+	}
+	if per == "" {
+		return fmt.Sprintf("%s %s. For how long, the document does not say.", grouped(exact), token)
+	}
+	d, err := document.ParsePeriod(period)
+	if err != nil || d == 24*time.Hour || d <= 0 {
+		return fmt.Sprintf("%s %s %s.", grouped(exact), token, per)
+	}
+	day := new(big.Rat).SetFrac(new(big.Int).Mul(planck, big.NewInt(int64(24*time.Hour))), new(big.Int).Mul(big.NewInt(int64(d)), big.NewInt(1e18)))
+	a := round(day.FloatString(18))
+	if strings.HasPrefix(a, "0.000000") {
+		return fmt.Sprintf("%s %s %s.", grouped(exact), token, per)
+	}
+	return fmt.Sprintf("%s %s %s: about %s a day.", grouped(exact), token, per, grouped(a))
 }
 
 // round shortens a decimal to two digits after the point, or to the two first that are not zero.
@@ -162,7 +227,7 @@ func ago(t, now time.Time) string {
 	case d < 60*24*time.Hour:
 		return plural(int64(d/(24*time.Hour)), "day") + " ago"
 	}
-	return "on " + t.UTC().Format("2 January 2006")
+	return "on " + t.UTC().Format("2 Jan 2006")
 }
 
 // distance writes km as people say them.
@@ -215,3 +280,15 @@ func kindOf(kind string) string {
 	}
 	return kind
 }
+
+// unitWords says what a unit of SenML, UCUM or everyday use is; empty when the unit says it itself, or nobody knows.
+func unitWords(unit string) string { return unitNames[unit] }
+
+var unitNames = map[string]string{"m": "metres", "km": "kilometres", "cm": "centimetres", "mm": "millimetres", "m/s": "metres per second", "km/h": "kilometres per hour",
+	"kn": "knots", "nm/s": "nanometres per second", "Cel": "degrees Celsius", "°C": "degrees Celsius", "K": "kelvin", "%": "per cent", "%RH": "per cent of relative humidity",
+	"Pa": "pascals", "hPa": "hectopascals", "kPa": "kilopascals", "bar": "bars", "W": "watts", "kW": "kilowatts", "Wh": "watt-hours", "kWh": "kilowatt-hours",
+	"V": "volts", "A": "amperes", "Hz": "hertz", "lx": "lux", "W/m2": "watts per square metre", "W/m²": "watts per square metre", "dB": "decibels",
+	"dB(A)": "decibels, A-weighted", "ppm": "parts per million", "ppb": "parts per billion", "ug/m3": "micrograms per cubic metre", "µg/m³": "micrograms per cubic metre",
+	"mg/m3": "milligrams per cubic metre", "1/m³": "a cubic metre", "uSv/h": "microsieverts per hour", "µSv/h": "microsieverts per hour", "nSv/h": "nanosieverts per hour",
+	"1/h": "an hour", "1/min": "a minute", "1/s": "a second", "lat": "degrees of latitude", "lon": "degrees of longitude", "kg": "kilograms", "g": "grams", "l": "litres",
+	"l/s": "litres per second", "m3/s": "cubic metres per second", "m³/s": "cubic metres per second", "deg": "degrees", "°": "degrees", "count": "a number of things"}

@@ -37,6 +37,21 @@ func TestPriceInWords(t *testing.T) {
 	}
 }
 
+func TestPriceInASentence(t *testing.T) {
+	for _, c := range []struct{ decimal, period, words, planck string }{
+		{"42.03995", "30d", "42.03995 PEAQ for 30 days: about 1.4 a day.", "42039950000000000000"},
+		{"0.5", "12h", "0.5 PEAQ for 12 hours: about 1 a day.", "500000000000000000"},
+		{"2", "1d", "2 PEAQ for 1 day.", "2000000000000000000"},
+		{"12345.6", "", "12\u202f345.6 PEAQ. For how long, the document does not say.", "12345600000000000000000"},
+		{"0", "30d", "Free: nothing is to be paid.", "0"},
+		{"0.000000000000000001", "30d", "0.000000000000000001 PEAQ for 30 days.", "1"},
+	} {
+		if p := priceIn(c.decimal, c.period); p == nil || p.Words != c.words || p.Planck != c.planck {
+			t.Errorf("%s for %q is told as %+v", c.decimal, c.period, p)
+		}
+	}
+}
+
 // TestRound: rounding stays near, and never says more digits than it was given.
 func TestRound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -58,7 +73,7 @@ func TestRound(t *testing.T) {
 }
 
 func TestHuman(t *testing.T) {
-	for in, want := range map[string]string{"wind_speed": "Wind speed", "PM2.5": "PM2.5", "": "", "_": "", "שלום": "שלום", "co2": "Co2", "sea level": "sea level", "a-b": "A b"} {
+	for in, want := range map[string]string{"wind_speed": "Wind speed", "PM2.5": "PM2.5", "": "", "_": "", "שלום": "שלום", "co2": "CO₂", "pm2_5": "PM2.5", "uv_index": "UV index", "soil_ph": "Soil pH", "a\u202eb": "a⟨U+202E⟩b", "👩‍🚀": "👩‍🚀", "x\ty": "x⟨U+0009⟩y", "sea level": "sea level", "a-b": "A b"} {
 		if got := human(in); got != want {
 			t.Errorf("%q is written %q, want %q", in, got, want)
 		}
@@ -69,7 +84,7 @@ func TestAgo(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	for d, want := range map[time.Duration]string{
 		0: "just now", 30 * time.Second: "30 seconds ago", 61 * time.Second: "1 minute ago", 47 * time.Hour: "47 hours ago", 72 * time.Hour: "3 days ago",
-		90 * 24 * time.Hour: "on 27 August 2026", -time.Hour: "in the future",
+		90 * 24 * time.Hour: "on 27 Aug 2026", -time.Hour: "in the future",
 	} {
 		if got := ago(now.Add(-d), now); got != want {
 			t.Errorf("%v ago is told as %q, want %q", d, got, want)

@@ -95,9 +95,9 @@ function paintGrid(ctx, chart, ink) {
   ctx.globalAlpha = 1;
 }
 
-// paintNames writes countries and cities where there is room for them.
-function paintNames(ctx, chart, places, ink) {
-  const taken = [];
+// paintNames writes countries and cities where there is room for them; cities beside what is occupied.
+function paintNames(ctx, chart, places, ink, occupied) {
+  let taken = [];
   const free = (x, y, w, h) => {
     const box = [x - w / 2 - 3, y - h / 2 - 2, x + w / 2 + 3, y + h / 2 + 2];
     if (taken.some((b) => b[0] < box[2] && b[2] > box[0] && b[1] < box[3] && b[3] > box[1])) return false;
@@ -131,19 +131,21 @@ function paintNames(ctx, chart, places, ink) {
   const zoom = chart.view.z;
   const least = zoom < 3 ? Infinity : zoom < 4 ? 91 : zoom < 5 ? 86 : zoom < 6 ? 80 : zoom < 7 ? 74 : zoom < 8 ? 68 : 0;
   let left = 90;
+  taken = taken.concat(occupied);
   ctx.font = "500 11px system-ui, sans-serif";
-  ctx.textAlign = "left";
   for (const c of places.cities) {
     if (c.size < least || left === 0) break;
     const [x, y] = chart.spot(c.x, c.y);
     if (x < -60 || x > w + 10 || y < -10 || y > h + 10) continue;
     const wide = ctx.measureText(c.name).width;
-    if (!free(x + wide / 2 + 3, y, wide + 12, 13)) continue;
+    const aside = wide / 2 + 6;
+    const spot = [[aside, 0], [-aside, 0], [0, -12], [0, 12], [aside + 16, 0], [-aside - 16, 0], [0, -26], [0, 26]].find(([dx, dy]) => free(x + dx, y + dy, wide, 13));
+    if (!spot) continue;
     left--;
     ctx.beginPath();
     ctx.arc(x, y, 1.8, 0, 7);
     ctx.fill();
-    write(c.name, x + 6, y);
+    write(c.name, x + spot[0], y + spot[1]);
   }
 }
 
@@ -189,8 +191,13 @@ function paintVeil(ctx, chart, box, ink) {
   ctx.beginPath();
   ctx.rect(0, 0, chart.size.w, chart.size.h);
   ctx.rect(x0, y0, x1 - x0, y1 - y0);
-  ctx.globalAlpha = 0.5;
-  ctx.fillStyle = ink.sea;
+  ctx.globalAlpha = 0.16;
+  ctx.fillStyle = ink.label;
   ctx.fill("evenodd");
   ctx.globalAlpha = 1;
+  ctx.setLineDash([5, 4]);
+  ctx.lineWidth = 1.5;
+  ctx.strokeStyle = ink.signal;
+  ctx.strokeRect(x0, y0, x1 - x0, y1 - y0);
+  ctx.setLineDash([]);
 }

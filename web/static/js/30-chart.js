@@ -25,7 +25,7 @@ class Chart {
     this.size = { w: Math.max(1, box.width), h: Math.max(1, box.height), dpr: Math.min(3, devicePixelRatio || 1) };
     this.canvas.width = Math.round(this.size.w * this.size.dpr);
     this.canvas.height = Math.round(this.size.h * this.size.dpr);
-    this.least = Math.max(0, Math.log2(Math.max(0.8 * this.size.w, Math.min(this.size.h, 1.35 * this.size.w)) / 256)); // the world fills the frame, or nearly
+    this.least = Math.max(0, Math.log2(Math.max(0.8 * this.size.w, Math.min(this.size.h, 1.2 * this.size.w)) / 256)); // the world fills the frame, or nearly
   }
 
   world() {
@@ -107,7 +107,7 @@ class Chart {
   }
 
   all() {
-    this.set(0.53, 0.42, this.least);
+    this.set(0.55, 0.42, this.least);
   }
 
   // move is set by hand.
@@ -157,7 +157,7 @@ class Chart {
     }
     paintWorld(this.ctx, this, (fine && this.fine) || this.coarse, this.ink);
     if (data.tiles) paintTiles(this.ctx, this);
-    else if (this.names) paintNames(this.ctx, this, this.names, this.ink);
+    else if (this.names) paintNames(this.ctx, this, this.names, this.ink, this.occupied());
     if (this.veil) paintVeil(this.ctx, this, this.veil, this.ink);
     for (const area of this.areas) paintArea(this.ctx, this, area, this.ink);
     this.place();
@@ -188,6 +188,14 @@ class Chart {
       const [x, y] = this.at(...this.pinned);
       this.pinElement.style.transform = `translate(${x}px, ${y}px)`;
     }
+  }
+
+  // occupied are the boxes that marks and pin cover, left, top, right, bottom: names keep clear of them.
+  occupied() {
+    const box = (x, y, r) => [x - r, y - r, x + r, y + r];
+    const out = [...this.marks.children].map((m) => box(...this.at(+m.dataset.lat, +m.dataset.lon), parseFloat(m.style.width) / 2 + 2));
+    if (this.pinned) out.push(box(...this.at(...this.pinned), 14));
+    return out;
   }
 
   // pin marks a place; null takes the pin away.

@@ -1,3 +1,6 @@
+// sideOf is how many pixels wide the mark of so many devices is.
+const sideOf = (count) => Math.round(20 + 8 * Math.log10(count));
+
 // The search page: the list follows the filters and the map, and the address holds all of it.
 class Market {
   constructor(root) {
@@ -34,9 +37,14 @@ class Market {
 
   // show has the map show what an address is about.
   show(url) {
-    const box = url.searchParams.get("bbox")?.split(",").map(Number);
-    const near = url.searchParams.get("near")?.split(",").map(Number);
-    const km = +(url.searchParams.get("within") || 50);
+    const numbers = (name, n) => {
+      const all = (url.searchParams.get(name) || "").split(",").map(Number);
+      return all.length === n && all.every(Number.isFinite) ? all : null;
+    };
+    const box = numbers("bbox", 4);
+    let near = numbers("near", 2);
+    if (near && (Math.abs(near[0]) > 90 || Math.abs(near[1]) > 180)) near = null;
+    const km = +url.searchParams.get("within") || 50;
     this.chart.areas = near ? [{ lat: near[0], lon: near[1], km }] : [];
     this.chart.veil = box || null;
     if (box) this.chart.fit(box, 16);
@@ -96,12 +104,14 @@ class Market {
   // swap puts the parts of a fetched page in the place of this one's, and leaves the focus where it was.
   swap(page) {
     const focused = document.activeElement?.id;
+    const unfolded = [...document.querySelectorAll("details.more[open]")].map((d) => d.id);
     const scroll = this.form.scrollTop;
     for (const [id, part] of [["filters", ".panel"], ["filters", "summary"], ["list", null]]) {
       const now = part ? document.querySelector(`#${id} ${part}`) : document.getElementById(id);
       const next = part ? page.querySelector(`#${id} ${part}`) : page.getElementById(id);
       if (now && next) now.replaceWith(document.adoptNode(next));
     }
+    for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
     document.getElementById("q").value = new URL(location.href).searchParams.get("q") || "";
     this.form.scrollTop = scroll;
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
@@ -141,9 +151,11 @@ class Market {
       const found = await answer.json();
       if (flight.signal.aborted) return;
       this.dim(0);
-      this.chart.marks.replaceChildren(...found.features.map((f) => this.markOf(f)));
-      this.roam();
+      const focused = this.chart.marks.contains(document.activeElement) && document.activeElement.dataset;
+      this.chart.marks.replaceChildren(...this.gather(found.features).map((m) => this.markOf(m)));
+      this.roam(focused);
       this.chart.place();
+      this.chart.paint(); // names keep clear of the marks
     } catch (err) {
       if (!flight.signal.aborted) this.dim(-1);
     }
@@ -159,9 +171,29 @@ class Market {
     if (status === 503 || status === -1 || status === 429) this.later = setTimeout(() => this.mark(), 3000);
   }
 
-  markOf(feature) {
-    const [lon, lat] = feature.geometry.coordinates;
-    const { count, did, spot } = feature.properties;
+  // gather makes marks of what the server found: those that would cover each other become one, in the place of the largest.
+  gather(features) {
+    const marks = [];
+    for (const f of features.toSorted((a, b) => b.properties.count - a.properties.count)) {
+      const [lon, lat] = f.geometry.coordinates;
+      const [x, y] = this.chart.at(lat, lon);
+      const { count, did, spot } = f.properties;
+      const box = f.bbox || [lon, lat, lon, lat];
+      const side = did ? 14 : sideOf(count);
+      const under = marks.find((m) => Math.hypot(m.x - x, m.y - y) < (m.side + side) * 0.42 && m.box[0] <= m.box[2] && box[0] <= box[2]);
+      if (!under) {
+        marks.push({ lat, lon, x, y, count, did, spot, box, side });
+        continue;
+      }
+      under.count += count;
+      under.did = under.spot = null;
+      under.side = sideOf(under.count);
+      under.box = [Math.min(under.box[0], box[0]), Math.min(under.box[1], box[1]), Math.max(under.box[2], box[2]), Math.max(under.box[3], box[3])];
+    }
+    return marks;
+  }
+
+  markOf({ lat, lon, count, did, spot, box, side }) {
     const a = document.createElement("a");
     a.dataset.lat = lat;
     a.dataset.lon = lon;
@@ -174,21 +206,26 @@ class Market {
       a.setAttribute("aria-label", "One device");
       return a;
     }
-    const side = Math.round(20 + 8 * Math.log10(count));
     a.style.width = a.style.height = side + "px";
     a.textContent = count < 1000 ? count : count < 9950 ? +(count / 1000).toFixed(1) + "k" : count < 999500 ? Math.round(count / 1000) + "k" : +(count / 1e6).toFixed(1) + "M";
     a.setAttribute("aria-label", spot ? `${count} devices at one place; list them` : `${count} devices; zoom in`);
-    const box = feature.bbox;
     a.dataset.box = box.join(",");
     if (spot) a.dataset.spot = "";
     a.href = this.address({ bbox: box.join(",") }).href;
     return a;
   }
 
-  // roam lets the arrow keys go from mark to mark; one of them takes the focus of the tab key.
-  roam() {
-    const first = this.chart.marks.firstElementChild;
-    if (first) first.tabIndex = 0;
+  // roam lets the arrow keys go from mark to mark; one of them takes the focus of the tab key. Where a mark had the focus, the one
+  // that is nearest to its place has it now.
+  roam(focused) {
+    let first = this.chart.marks.firstElementChild;
+    if (!first) return focused && this.chart.canvas.focus({ preventScroll: true });
+    if (focused) {
+      const far = (m) => Math.hypot(m.dataset.lat - focused.lat, m.dataset.lon - focused.lon);
+      first = [...this.chart.marks.children].reduce((a, b) => (far(b) < far(a) ? b : a));
+      first.focus({ preventScroll: true });
+    }
+    first.tabIndex = 0;
   }
 
   step(from, key) {
@@ -241,7 +278,6 @@ class Market {
     shut.textContent = "×";
     shut.setAttribute("aria-label", "Close");
     shut.addEventListener("click", () => this.shut());
-    card.addEventListener("keydown", (e) => e.key === "Escape" && this.shut());
     card.append(ul, shut);
     this.chart.root.append(card);
     this.open_ = { card, from };
@@ -278,6 +314,7 @@ class Market {
       if (e.target.form === this.form && e.target.id !== "place" && e.target.id !== "q") this.submit();
     });
     document.addEventListener("input", (e) => e.target.id === "place" && this.suggest(e.target));
+    document.addEventListener("keydown", (e) => e.key === "Escape" && this.shut());
     this.shown = location.search;
     addEventListener("popstate", () => location.search !== this.shown && this.go(new URL(location.href))); // else it was a link within the page
     for (const [on, off] of [["pointerover", "pointerout"], ["focusin", "focusout"]]) {

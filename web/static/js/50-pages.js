@@ -67,8 +67,8 @@ function keepUp(section) {
     if (document.hidden) return;
     try {
       const answer = await fetch(section.dataset.live);
-      if (!answer.ok) throw new Error(answer.status);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (!answer.ok && !page.querySelector(".figure")) throw new Error(answer.status);
       for (const next of page.querySelectorAll(".figure")) {
         const now = document.getElementById(next.id);
         if (!now) continue;
@@ -78,11 +78,14 @@ function keepUp(section) {
           if (now.querySelector(part).textContent !== text) now.querySelector(part).textContent = text;
         }
       }
+      document.getElementById("away").hidden = answer.ok;
       tell("good", "live");
     } catch {
       tell("fair", "this server does not answer; the figures are old");
     }
   };
   setInterval(look, 2000);
+  document.addEventListener("visibilitychange", look);
+  addEventListener("online", look);
   look();
 }
