@@ -53,8 +53,8 @@ func (a *app) serveMarket(ctx context.Context, b benchFlags, http *serving) erro
 	}
 	defer ln.Close()
 	group, ctx := errgroup.WithContext(ctx)
-	pages := func(counts *atlas.Atlas, pending *index.Pending, feeds *feed.Server) (nethttp.Handler, error) {
-		return http.pages.handler(nil, store, counts, pending, feeds, b.database, answers.Log)
+	pages := func(reader index.Reader, counts *atlas.Atlas, pending *index.Pending, feeds *feed.Server) (nethttp.Handler, error) {
+		return http.pages.handler(nil, reader, counts, pending, feeds, b.database, answers.Log)
 	}
 	if err := serve(ctx, group, ln, store, noTips{}, answers, pages); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 // database is what an index is kept in.
 type database interface {
 	index.Store
+	index.Picker
 	index.Leader
 	index.Announcer
 }

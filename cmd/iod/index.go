@@ -90,8 +90,8 @@ func (a *app) index(ctx context.Context, o index.Options, database string, http 
 		if err := a.print(map[string]string{"api": at, "pages": at + "/"}, "pages  %s/\napi    %[1]s/api/v1/devices\n", at); err != nil {
 			return err
 		}
-		pages := func(counts *atlas.Atlas, pending *index.Pending, feeds *feed.Server) (nethttp.Handler, error) {
-			return http.pages.handler(a.endpoints(), store, counts, pending, feeds, database, o.Log)
+		pages := func(reader index.Reader, counts *atlas.Atlas, pending *index.Pending, feeds *feed.Server) (nethttp.Handler, error) {
+			return http.pages.handler(a.endpoints(), reader, counts, pending, feeds, database, o.Log)
 		}
 		if err := serve(ctx, group, ln, store, index.ChainTips(client), answers, pages); err != nil {
 			return err

@@ -81,19 +81,20 @@ func (s *serving) options(log *slog.Logger) (api.Options, error) {
 
 // serve answers on ln until ctx ends, with what each process that answers runs for itself: counts in memory, and what is not final yet.
 // pages makes the handler of the pages.
-func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, store index.Store, tips index.Tips, o api.Options,
-	pages func(*atlas.Atlas, *index.Pending, *feed.Server) (http.Handler, error)) (err error) {
+func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, store database, tips index.Tips, o api.Options,
+	pages func(index.Reader, *atlas.Atlas, *index.Pending, *feed.Server) (http.Handler, error)) (err error) {
 	hub := feed.New(store, feed.Options{Log: o.Log})
 	counts, pending := atlas.New(store, atlas.Options{Hub: hub, Log: o.Log}), index.NewPending(tips, store, o.Log)
 	days := growth.New(store, growth.Options{Log: o.Log})
 	o.Atlas, o.Pending, o.Growth, o.Feed = counts, pending, days, feed.NewServer(hub, feed.ServerOptions{Log: o.Log})
-	if o.Pages, err = pages(counts, pending, o.Feed); err != nil {
+	reader := atlas.NewReader(store, counts)
+	if o.Pages, err = pages(reader, counts, pending, o.Feed); err != nil {
 		return err
 	}
 	group.Go(func() error { return hub.Run(ctx) })
 	group.Go(func() error { return counts.Run(ctx) })
 	group.Go(func() error { return days.Run(ctx) })
 	group.Go(func() error { return pending.Run(ctx) })
-	group.Go(func() error { return api.Serve(ctx, ln, api.New(store, o), o.Log) })
+	group.Go(func() error { return api.Serve(ctx, ln, api.New(reader, o), o.Log) })
 	return nil
 }

@@ -55,6 +55,7 @@ type Atlas struct {
 	mu      sync.RWMutex
 	columns *columns
 	version uint64      // grows with every change of the columns
+	change  int64       // the newest line of history that the columns take into account
 	loaded  atomic.Bool // the listings were read once
 	partial atomic.Bool // they are being read anew
 
@@ -110,13 +111,14 @@ func (a *Atlas) Count(ctx context.Context, q index.Query) (Count, error) {
 
 // scratch is what one question needs and the next can use again.
 type scratch struct {
-	plan  plan
-	exact bool
-	rows  bitmap
-	ranks []index.Rank
-	tally tally
-	grid  grid
-	key   []byte
+	plan   plan
+	exact  bool
+	rows   bitmap
+	ranks  []index.Rank
+	tally  tally
+	grid   grid
+	key    []byte
+	finder finder
 }
 
 // open compiles a query and locks the columns against changes; close must follow.

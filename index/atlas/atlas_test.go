@@ -146,7 +146,7 @@ func filled(capacity int) (*model, *Atlas) {
 func (w *world) change(m *model, a *Atlas, accounts int) {
 	r := w.row(accounts)
 	m.put(r, w.text())
-	a.apply([]index.Row{r})
+	a.apply([]index.Row{r}, 1)
 }
 
 // After any changes, every answer is what looking at all listings gives.
@@ -162,6 +162,7 @@ func TestAnswersAreThoseOfTheModel(t *testing.T) {
 			checkColumns(t, a.columns)
 			for range 5 {
 				w.check(t, m, a)
+				m.checkFind(t, a, w.search(), 1+w.rand.IntN(30))
 			}
 		}
 	})
@@ -247,6 +248,7 @@ func checkColumns(t tester, c *columns) {
 	if live != c.live || live != c.table.used {
 		t.Fatalf("%d are alive, %d say the columns, %d the table", live, c.live, c.table.used)
 	}
+	checkTrail(t, c, live)
 	for _, n := range c.labels.uses {
 		offers -= int(n)
 	}

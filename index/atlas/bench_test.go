@@ -25,9 +25,9 @@ func benchRows() int {
 	return 100_000
 }
 
-// market fills an atlas as the world might look like: towns of very different sizes, some sparse places, a hundred things to
+// madeUp fills an atlas as the world might look like: towns of very different sizes, some sparse places, a hundred things to
 // measure with Zipf's frequencies, one to four offers, prices of few digits, fleets of owners, ages up to two years.
-func market(n int) *Atlas {
+func madeUp(n int) *Atlas {
 	a := New(newModel(), Options{Now: func() time.Time { return now }})
 	r := rand.New(rand.NewPCG(1, 2))
 	types, towns, fleets := rand.NewZipf(r, 1.2, 4, 119), rand.NewZipf(r, 1.1, 20, 3999), rand.NewZipf(r, 1.1, 10, 19999)
@@ -66,7 +66,7 @@ func market(n int) *Atlas {
 			x.Offers = append(x.Offers, o)
 		}
 		if rows = append(rows, x); len(rows) == batch || i == n-1 {
-			a.apply(rows)
+			a.apply(rows, 1)
 			rows = rows[:0]
 		}
 	}
@@ -112,7 +112,7 @@ func BenchmarkFacets(b *testing.B) {
 }
 
 func ask(b *testing.B, f func(*Atlas, index.Query) error) {
-	a := market(benchRows())
+	a := madeUp(benchRows())
 	for _, name := range names() {
 		q := questions()[name]
 		b.Run(name, func(b *testing.B) {
@@ -148,7 +148,7 @@ func names() []string {
 
 // BenchmarkMap looks at 1600 by 1000 pixels around the largest town.
 func BenchmarkMap(b *testing.B) {
-	a := market(benchRows())
+	a := madeUp(benchRows())
 	m, err := a.Clusters(context.Background(), index.Query{}, index.Box{South: -85, West: -180, North: 85, East: 180}, 6)
 	if err != nil {
 		b.Fatal(err)
@@ -180,7 +180,7 @@ func viewAround(lat, lon float64, zoom int) index.Box {
 }
 
 func BenchmarkUpdate(b *testing.B) {
-	a := market(benchRows())
+	a := madeUp(benchRows())
 	r := rand.New(rand.NewPCG(3, 4))
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -198,7 +198,7 @@ func BenchmarkUpdate(b *testing.B) {
 		if x.Placed {
 			x.Lat, x.Lon = degrees(bl.lat[i]), degrees(longitude(bl.x[i]))
 		}
-		a.apply([]index.Row{x})
+		a.apply([]index.Row{x}, 1)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestMillion(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before, begin := heap(), time.Now()
-	a := market(benchRows())
+	a := madeUp(benchRows())
 	took, after := time.Since(begin), heap()
 	offers := 0
 	for _, n := range a.columns.order {

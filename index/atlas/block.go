@@ -45,17 +45,32 @@ func (m *bitmap) first() int {
 	return -1
 }
 
-// block is a run of listings along the curve. Rows are added at the end and marked dead; otherwise they don't change.
+// labelSet is a set of labels, of which some may stand for others, too.
+type labelSet [16]uint64
+
+func (s *labelSet) set(label uint32) { s[label>>6&15] |= 1 << (label & 63) }
+
+// meets says whether two sets may have something in common.
+func (s *labelSet) meets(o *labelSet) bool {
+	var all uint64
+	for i, w := range s {
+		all |= w & o[i]
+	}
+	return all != 0
+}
+
+// block is a run of listings along the curve, or in a trail. Rows are added at the end and marked dead; otherwise they don't change.
 type block struct {
 	number uint32 // in columns.blocks
-	from   uint64 // place on the curve from which on listings belong here; unplaced for those without a place
+	from   uint64 // place on the curve from which on listings belong here; unplaced for those without a place, trailed in a trail
 
-	live, verified, seen bitmap
+	live, verified, seen, placed bitmap
+	has                          labelSet // of all rows, be they dead
 
-	account []key.AccountID
+	account []key.AccountID // not in a trail
 	rank    []index.Rank
-	owner   []uint64 // columns.ownerKey
-	x, y    []uint32 // easting, southing
+	owner   []uint64 // columns.ownerKey; not in a trail
+	x, y    []uint32 // easting, southing; there is no y in a trail
 	lat     []int32
 	ends    []uint16 // of the offers of the row before: 0, and then one for each row
 	label   []uint32 // by offer
@@ -79,6 +94,9 @@ type longPrice struct {
 // newBlock makes room for so many rows and offers, and a few more.
 func newBlock(number uint32, from uint64, rows, offers int) *block {
 	b := &block{number: number, from: from, within: nowhere}
+	if from == trailed {
+		b.within = everywhere
+	}
 	b.room(max(rows, 1), offers)
 	b.ends = append(b.ends, 0)
 	return b
@@ -90,10 +108,15 @@ func (b *block) rows() int { return len(b.rank) }
 func (b *block) room(rows, offers int) {
 	if rows > cap(b.rank) {
 		n := min(rows+rows/8+16, blockRows)
-		b.account, b.rank, b.owner = grown(b.account, n), grown(b.rank, n), grown(b.owner, n)
-		b.lat, b.ends = grown(b.lat, n), grown(b.ends, n+1)
+		b.rank, b.lat, b.ends = grown(b.rank, n), grown(b.lat, n), grown(b.ends, n+1)
+		if b.from != trailed {
+			b.account, b.owner = grown(b.account, n), grown(b.owner, n)
+		}
 		if b.from != unplaced {
-			b.x, b.y = grown(b.x, n), grown(b.y, n)
+			b.x = grown(b.x, n)
+		}
+		if b.from < unplaced {
+			b.y = grown(b.y, n)
 		}
 	}
 	if offers > cap(b.label) {
@@ -115,6 +138,7 @@ type row struct {
 	owner    uint64
 	x, y     uint32
 	lat      int32
+	placed   bool
 	verified bool
 	seen     bool
 }
@@ -122,14 +146,22 @@ type row struct {
 // begin adds a row without its offers and returns its number. There is room.
 func (b *block) begin(r *row) int {
 	i := len(b.rank)
-	b.account, b.rank, b.owner = append(b.account, *r.account), append(b.rank, r.rank), append(b.owner, r.owner)
-	b.lat, b.ends = append(b.lat, r.lat), append(b.ends, uint16(len(b.label)))
+	b.rank, b.lat, b.ends = append(b.rank, r.rank), append(b.lat, r.lat), append(b.ends, uint16(len(b.label)))
+	if b.from != trailed {
+		b.account, b.owner = append(b.account, *r.account), append(b.owner, r.owner)
+	}
 	if b.from != unplaced {
-		b.x, b.y = append(b.x, r.x), append(b.y, r.y)
+		b.x = append(b.x, r.x)
+	}
+	if b.from < unplaced {
+		b.y = append(b.y, r.y)
 		b.within.add(r.x, r.y, r.lat)
 		b.sumX, b.sumLat = b.sumX+uint64(r.x), b.sumLat+int64(r.lat)
 	}
 	b.live.set(i)
+	if r.placed {
+		b.placed.set(i)
+	}
 	if r.verified {
 		b.verified.set(i)
 	}
@@ -147,6 +179,7 @@ func (b *block) offer(label uint32, k priceKey, p *index.Price) {
 		b.long = append(b.long, longPrice{uint16(len(b.label)), *p})
 	}
 	b.label, b.price = append(b.label, label), append(b.price, k)
+	b.has.set(label)
 	b.ends[len(b.ends)-1] = uint16(len(b.label))
 }
 
@@ -168,9 +201,15 @@ func (b *block) exact(offer int) *index.Price {
 
 // at reads a row.
 func (b *block) at(i int) row {
-	r := row{account: &b.account[i], rank: b.rank[i], owner: b.owner[i], lat: b.lat[i], verified: b.verified.has(i), seen: b.seen.has(i)}
+	r := row{rank: b.rank[i], lat: b.lat[i], placed: b.placed.has(i), verified: b.verified.has(i), seen: b.seen.has(i)}
+	if b.from != trailed {
+		r.account, r.owner = &b.account[i], b.owner[i]
+	}
 	if b.from != unplaced {
-		r.x, r.y = b.x[i], b.y[i]
+		r.x = b.x[i]
+	}
+	if b.from < unplaced {
+		r.y = b.y[i]
 	}
 	return r
 }
@@ -203,7 +242,7 @@ func (b *block) kill(i int) {
 	b.verified.unset(i)
 	b.seen.unset(i)
 	b.alive--
-	if b.from == unplaced {
+	if b.from >= unplaced {
 		return
 	}
 	x, y, lat := b.x[i], b.y[i], b.lat[i]

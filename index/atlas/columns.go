@@ -20,6 +20,7 @@ type columns struct {
 	order  []uint32 // numbers of blocks, by where they begin
 	begins []uint64 // block.from in that order
 	live   int
+	trail  trail
 
 	capacity int      // rows of a block; less than blockRows in tests
 	rows     []placed // for parting a block
@@ -27,7 +28,7 @@ type columns struct {
 }
 
 func newColumns() *columns {
-	c := &columns{table: newTable(), labels: newLabels(), capacity: blockRows}
+	c := &columns{table: newTable(), labels: newLabels(), trail: newTrail(), capacity: blockRows}
 	c.insert(0, c.make(0, 0, 0))
 	c.insert(1, c.make(unplaced, 0, 0))
 	return c
@@ -110,6 +111,7 @@ func (c *columns) kill(s slot) {
 			c.steps[b.price[o].step()]--
 		}
 	}
+	c.trail.remove(b.rank[s.row()], c.capacity)
 	b.kill(s.row())
 	c.live--
 	c.tend(b)
@@ -120,7 +122,7 @@ const mostOffers = 1024
 
 // add puts a listing into its block.
 func (c *columns) add(r *index.Row) slot {
-	x := row{account: &r.Account, rank: r.Rank, owner: c.ownerKey(r.Owner), verified: verified(r.State), seen: c.marking}
+	x := row{account: &r.Account, rank: r.Rank, owner: c.ownerKey(r.Owner), placed: r.Placed, verified: verified(r.State), seen: c.marking}
 	place := uint64(unplaced)
 	if r.Placed {
 		x.lat, x.x, x.y = fixed(r.Lat), easting(fixed(r.Lon)), southing(r.Lat)
@@ -137,6 +139,7 @@ func (c *columns) add(r *index.Row) slot {
 			c.steps[k.step()]++
 		}
 	}
+	c.trail.add(b, i, c.capacity)
 	c.live++
 	return slotOf(b.number, i)
 }

@@ -55,7 +55,7 @@ func (a *Atlas) keep(ctx context.Context, hub *feed.Hub) error {
 	if err != nil {
 		return err
 	}
-	if err := a.load(ctx); err != nil {
+	if err := a.load(ctx, changes.After()); err != nil {
 		return err
 	}
 	var rows []index.Row
@@ -71,15 +71,16 @@ func (a *Atlas) keep(ctx context.Context, hub *feed.Hub) error {
 		for i := range events {
 			rows = append(rows, events[i].Row)
 		}
-		a.apply(rows)
+		a.apply(rows, changes.After())
 	}
 }
 
 // batch is how many rows are taken in at once.
 const batch = 512
 
-// load reads all listings. What the atlas holds already stays where it is, and goes when it is not there any more.
-func (a *Atlas) load(ctx context.Context) error {
+// load reads all listings, as of a change or a later one. What the atlas holds already stays where it is, and goes when it is not there any
+// more.
+func (a *Atlas) load(ctx context.Context, change int64) error {
 	begin := time.Now()
 	a.partial.Store(true)
 	a.mu.Lock()
@@ -92,15 +93,16 @@ func (a *Atlas) load(ctx context.Context) error {
 			return err
 		}
 		if rows = append(rows, r); len(rows) == batch {
-			a.apply(rows)
+			a.apply(rows, 0)
 			rows = rows[:0]
 		}
 		n++
 	}
-	a.apply(rows)
+	a.apply(rows, 0)
 	a.mu.Lock()
 	a.version++
 	a.columns.sweep()
+	a.change = change
 	a.mu.Unlock()
 	a.loaded.Store(true)
 	a.partial.Store(false)
@@ -108,11 +110,12 @@ func (a *Atlas) load(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// apply takes in what listings are now.
-func (a *Atlas) apply(rows []index.Row) {
+// apply takes in what listings are since a change; 0: those that they were read with are not all applied.
+func (a *Atlas) apply(rows []index.Row, change int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.version++
+	a.change = change
 	for i := range rows {
 		a.columns.put(&rows[i])
 	}

@@ -131,7 +131,7 @@ func TestAnswersAreOfOneMoment(t *testing.T) {
 		copy(r.Account[:], fmt.Sprintf("account %d", i))
 		r.Lat, r.Lon = w.place()
 		r.Offers = []index.Offer{{DataType: w.one("wind", "rain"), Kind: "mqtt"}}
-		a.apply([]index.Row{r})
+		a.apply([]index.Row{r}, 1)
 	}
 	for i := range listings {
 		move(i)

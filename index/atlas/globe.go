@@ -64,6 +64,9 @@ func southing(lat float64) uint32 {
 // unplaced is the place on the curve of what has none; all places are before it.
 const unplaced = 1 << (2 * curveBits)
 
+// trailed stands in the place of a place in blocks that are in the order of ranks.
+const trailed = unplaced + 1
+
 const curveBits = 24
 
 // curve is the distance along a Hilbert curve of the square, which keeps neighbours together.
@@ -98,6 +101,9 @@ type extent struct {
 
 // nowhere is the extent of nothing.
 var nowhere = extent{west: math.MaxUint32, north: math.MaxUint32, low: math.MaxInt32, high: math.MinInt32}
+
+// everywhere is the extent of blocks whose listings may lie anywhere.
+var everywhere = extent{east: math.MaxUint32, south: math.MaxUint32, low: math.MinInt32, high: math.MaxInt32}
 
 func (e *extent) add(x, y uint32, lat int32) {
 	e.west, e.east = min(e.west, x), max(e.east, x)
@@ -153,17 +159,44 @@ func (e *extent) toBox(in []span, low, high int32) where {
 	return w
 }
 
-// toCircle says how an extent lies to a circle: certain of inside and outside.
-func (e *extent) toCircle(n *index.Near) where {
+// hull is a box that a circle lies in.
+func hull(n *index.Near) index.Box {
+	const slack = 1e-6 // degrees
+	reach := n.Km/index.EarthKm*180/math.Pi + slack
+	b := index.Box{South: max(n.Lat-reach, -90), West: -180, North: min(n.Lat+reach, 90), East: 180}
+	if math.Abs(n.Lat)+reach >= 90 {
+		return b
+	}
+	// A meridian touches the circle at this many degrees of longitude.
+	wide := math.Asin(min(1, math.Sin(reach*math.Pi/180)/math.Cos(n.Lat*math.Pi/180)))*180/math.Pi + slack
+	if wide < 180 {
+		b.West, b.East = turned(n.Lon-wide), turned(n.Lon+wide)
+	}
+	return b
+}
+
+// farther is how far from a place everything in an extent is at least, in kilometres.
+func (e *extent) farther(lat, lon float64) float64 {
+	away, reach := e.reach(lat, lon)
+	return max(0, away-reach)
+}
+
+// reach is how far the middle of an extent is from a place, and how far from its middle anything in it is at most.
+func (e *extent) reach(lat, lon float64) (away, reach float64) {
 	west, east := degrees(longitude(e.west)), degrees(longitude(e.east))
 	low, high := degrees(e.low), degrees(e.high)
-	away := index.Distance(n.Lat, n.Lon, (low+high)/2, (west+east)/2)
 	// From its middle one comes to any place of the extent along a meridian and then along a parallel.
 	parallel := 1.0
 	if low > 0 || high < 0 {
 		parallel = math.Cos(min(math.Abs(low), math.Abs(high)) * math.Pi / 180)
 	}
-	reach := ((high-low)/2+(east-west)/2*parallel)*math.Pi/180*index.EarthKm + 1e-4
+	reach = ((high-low)/2+(east-west)/2*parallel)*math.Pi/180*index.EarthKm + 1e-4
+	return index.Distance(lat, lon, (low+high)/2, (west+east)/2), reach
+}
+
+// toCircle says how an extent lies to a circle: certain of inside and outside.
+func (e *extent) toCircle(n *index.Near) where {
+	away, reach := e.reach(n.Lat, n.Lon)
 	switch {
 	case away+reach <= n.Km:
 		return inside

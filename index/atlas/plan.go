@@ -26,14 +26,16 @@ type plan struct {
 	text  bool
 	ranks rankSet
 
-	placed    bool // what has no place doesn't match
-	boxed     bool
-	spans     []span
-	low, high int32
-	near      *index.Near
+	placed bool // what has no place doesn't match
+	boxed  bool
+	box    frame
+	near   *index.Near
+	hull   frame // of near
 
-	offers bool    // offers must meet a condition
-	met    []uint8 // by label: the conditions it meets
+	offers bool     // offers must meet a condition
+	met    []uint8  // by label: the conditions it meets
+	chosen labelSet // labels that meet all
+	every  bool     // label meets all
 	priced bool
 	from   priceKey // offers from and to these prices
 	to     priceKey
@@ -41,15 +43,42 @@ type plan struct {
 	min    *index.Price
 	max    *index.Price
 
-	chosen bitset // scratch: words of a dictionary
+	words bitset // scratch: words of a dictionary
+}
+
+// frame is a box in the columns' own numbers.
+type frame struct {
+	spans     []span
+	low, high int32
+}
+
+func (f *frame) set(b *index.Box) {
+	f.spans = spans(f.spans[:0], b.West, b.East)
+	f.low, f.high = atLeast(b.South), atMost(b.North)
+}
+
+// to says how an extent lies to the frame.
+func (f *frame) to(e *extent) where { return e.toBox(f.spans, f.low, f.high) }
+
+func (f *frame) has(x uint32, lat int32) bool {
+	if lat < f.low || lat > f.high {
+		return false
+	}
+	for _, s := range f.spans {
+		if x >= s.west && x <= s.east {
+			return true
+		}
+	}
+	return false
 }
 
 // compile reads a query. ranks are those that match its text.
 func (p *plan) compile(c *columns, q *index.Query, ranks []index.Rank) {
-	*p = plan{met: p.met[:0], spans: p.spans[:0], chosen: p.chosen, ranks: p.ranks, state: q.State}
+	*p = plan{met: p.met[:0], box: frame{spans: p.box.spans}, hull: frame{spans: p.hull.spans}, words: p.words, ranks: p.ranks, state: q.State}
 	p.placed = q.Near != nil || q.Box != nil
 	if q.Near != nil && q.Near.Km > 0 {
 		p.near = q.Near
+		p.hull.set(new(hull(q.Near)))
 	}
 	if !q.Since.IsZero() {
 		p.since = index.FirstRank(q.Since)
@@ -61,10 +90,9 @@ func (p *plan) compile(c *columns, q *index.Query, ranks []index.Rank) {
 		p.text = true
 		p.ranks.fill(ranks)
 	}
-	if b := q.Box; b != nil {
+	if q.Box != nil {
 		p.boxed = true
-		p.spans = spans(p.spans, b.West, b.East)
-		p.low, p.high = atLeast(b.South), atMost(b.North)
+		p.box.set(q.Box)
 	}
 	p.priced = q.MinPrice != nil || q.MaxPrice != nil
 	p.from, p.to = 0, noPrice-1
@@ -101,16 +129,24 @@ func (p *plan) label(l *labels, q *index.Query) {
 		if len(f.names) == 0 {
 			continue
 		}
-		p.chosen.clear(len(f.words.text))
+		p.words.clear(len(f.words.text))
 		for _, name := range f.names {
 			if n, ok := f.words.code[name]; ok {
-				p.chosen.set(n)
+				p.words.set(n)
 			}
 		}
 		for i, x := range l.all {
-			if !p.chosen.has(f.code(x)) {
+			if !p.words.has(f.code(x)) {
 				p.met[i] &^= f.bit
 			}
+		}
+	}
+	if p.every = len(q.DataTypes)+len(q.Units)+len(q.Kinds) == 0; p.every {
+		return
+	}
+	for i, met := range p.met {
+		if met == ofLabel {
+			p.chosen.set(uint32(i))
 		}
 	}
 }
@@ -127,21 +163,19 @@ func (p *plan) places(b *block, m *bitmap) bool {
 	}
 	*m = b.live
 	if p.boxed {
-		switch b.within.toBox(p.spans, p.low, p.high) {
+		switch p.box.to(&b.within) {
 		case outside:
 			return false
 		case across:
-			m.narrow(func(i int) bool { return p.inBox(b.x[i], b.lat[i]) })
+			m.within(b, &p.box)
 		}
 	}
 	if p.near != nil {
-		switch b.within.toCircle(p.near) {
+		switch p.toCircle(b) {
 		case outside:
 			return false
 		case across:
-			m.narrow(func(i int) bool {
-				return index.Distance(p.near.Lat, p.near.Lon, degrees(b.lat[i]), degrees(longitude(b.x[i]))) <= p.near.Km
-			})
+			m.around(b, p)
 		}
 	}
 	if p.owner != 0 {
@@ -153,16 +187,25 @@ func (p *plan) places(b *block, m *bitmap) bool {
 	return !m.empty()
 }
 
-func (p *plan) inBox(x uint32, lat int32) bool {
-	if lat < p.low || lat > p.high {
-		return false
+// toCircle says how a block lies to the circle.
+func (p *plan) toCircle(b *block) where {
+	if p.hull.to(&b.within) == outside {
+		return outside
 	}
-	for _, s := range p.spans {
-		if x >= s.west && x <= s.east {
-			return true
-		}
-	}
-	return false
+	return b.within.toCircle(p.near)
+}
+
+// within leaves the rows in a frame.
+func (m *bitmap) within(b *block, f *frame) {
+	m.narrow(func(i int) bool { return f.has(b.x[i], b.lat[i]) })
+}
+
+// around leaves the rows in the circle of a plan.
+func (m *bitmap) around(b *block, p *plan) {
+	n := p.near
+	m.narrow(func(i int) bool {
+		return p.hull.has(b.x[i], b.lat[i]) && index.Distance(n.Lat, n.Lon, degrees(b.lat[i]), degrees(longitude(b.x[i]))) <= n.Km
+	})
 }
 
 // believed leaves the rows of the state asked for.

@@ -60,6 +60,14 @@ func (r *listingRow) listingWith(packed []byte) (*index.Listing, error) {
 	return l, err
 }
 
+// found is a listing, with its document if that is asked for.
+func (r *listingRow) found(packed []byte, raw bool) (*index.Listing, error) {
+	if raw {
+		return r.listingWith(packed)
+	}
+	return r.listing()
+}
+
 // rows asks on one of the reading connections. One that turns out to be dead is replaced once for each connection there may be.
 func rows[T any](ctx context.Context, s *Store, read func(pgx.CollectableRow) (T, error), q string, args ...any) ([]T, error) {
 	for try := int32(0); ; try++ {
@@ -145,6 +153,8 @@ func (s *Store) Listings(ctx context.Context, accounts []key.AccountID, raw bool
 	return all, nil
 }
 
+var errProgress = errors.New("its row of progress is missing")
+
 // State tells how far the store has come.
 func (s *Store) State(ctx context.Context) (index.State, error) {
 	all, err := rows(ctx, s, func(row pgx.CollectableRow) (index.State, error) {
@@ -169,7 +179,7 @@ func (s *Store) State(ctx context.Context) (index.State, error) {
 		return st, nil
 	}, "SELECT genesis, start, from_state, number, hash, head, committed, change, live, verified, ended, set_aside FROM progress")
 	if err == nil && len(all) != 1 {
-		err = errors.New("its row of progress is missing")
+		err = errProgress
 	}
 	if err != nil {
 		return index.State{}, fmt.Errorf("read the state of the index: %w", err)

@@ -148,12 +148,7 @@ func (a *asked) read(row pgx.CollectableRow) (f priced, err error) {
 		return f, err
 	}
 	f.Offer = -f.Offer
-	if a.Raw {
-		f.Listing, err = r.listingWith(raw)
-	} else {
-		f.Listing, err = r.listing()
-	}
-	if err != nil {
+	if f.Listing, err = r.found(raw, a.Raw); err != nil {
 		return f, err
 	}
 	if f.price, err = priceOf(price); err != nil {
@@ -164,14 +159,20 @@ func (a *asked) read(row pgx.CollectableRow) (f priced, err error) {
 	} else if lat, lon, ok := f.Place(); ok && a.Near != nil {
 		f.Km = index.Distance(a.Near.Lat, a.Near.Lon, lat, lon)
 	}
+	f.Found = shown(f.Found, a.Shown)
+	return f, nil
+}
+
+// shown tells of a listing that was found by which stream, and what it looks like if that is asked for.
+func shown(f index.Found, show bool) index.Found {
 	if f.Offer < len(f.Device.Streams) {
 		f.Stream = f.Device.Streams[f.Offer].Name
 	}
-	if a.Shown {
-		f.Shown = show(f.Listing)
+	if show {
+		f.Shown = render(f.Listing)
 		f.Listing = &index.Listing{Rank: f.Rank, Account: f.Account, Raw: f.Raw}
 	}
-	return f, nil
+	return f
 }
 
 // tsquery is terms as PostgreSQL looks for words that begin with each of them. They are letters and numbers.

@@ -12,9 +12,9 @@ import (
 	"iod/key"
 )
 
-// show is index.Show, several times faster: a page of twenty listings is rendered for each search, since bodies are kept rather than what
+// render is index.Show, several times faster: a page of twenty listings is rendered for each search, since bodies are kept rather than what
 // they look like, which is three times as long. A test holds the two against each other.
-func show(l *index.Listing) []byte {
+func render(l *index.Listing) []byte {
 	d := &l.Device
 	self := l.Account.String()
 	j := jsonText{make([]byte, 0, 1536)}

@@ -15,7 +15,7 @@ func sameShown(t *testing.T, l *index.Listing) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := show(l); string(got) != string(want) {
+	if got := render(l); string(got) != string(want) {
 		t.Errorf("shown as\n%s\nwant\n%s", got, want)
 	}
 }

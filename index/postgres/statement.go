@@ -218,6 +218,11 @@ func (s *statement) haversine() string {
 	return "(power(sin(radians(o.lat - " + lat + ") / 2), 2) + " + cos + "::float8 * cos(radians(o.lat)) * power(sin(radians(o.lon - " + lon + ") / 2), 2))"
 }
 
+// distance is how far an offer o is from Near, in kilometres.
+func (s *statement) distance() string {
+	return fmt.Sprintf("2 * %v * asin(sqrt(least(1, %s)))", index.EarthKm, s.haversine())
+}
+
 // haversineOf is that of a distance, with room for what reckoning loses.
 func haversineOf(km float64) float64 {
 	h := math.Sin(math.Min(km/(2*index.EarthKm), math.Pi/2))
@@ -251,7 +256,7 @@ func (s *statement) set(w way) string {
 func (s *statement) sorted(with, offers string) string {
 	km := "NULL::float8"
 	if s.Order == index.Nearest {
-		km = fmt.Sprintf("2 * %v * asin(sqrt(least(1, %s)))", index.EarthKm, s.haversine())
+		km = s.distance()
 	}
 	after, order := "", "rank DESC"
 	m := s.After
@@ -282,7 +287,9 @@ func (s *statement) sorted(with, offers string) string {
 	case index.Nearest:
 		order = "km, rank DESC"
 		if m != nil {
-			k, r := s.arg(m.Km), s.arg(m.Rank)
+			// Whoever found the mark may have reckoned otherwise in the last digits.
+			r := s.arg(m.Rank)
+			k := "(SELECT coalesce((SELECT " + s.distance() + " FROM offer o WHERE o.rank = " + r + " AND o.position = 0), " + s.arg(m.Km) + "))"
 			after = " WHERE km > " + k + " OR km = " + k + " AND rank < " + r
 		}
 	}

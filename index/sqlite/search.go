@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,9 @@ func (v view) search(ctx context.Context, q index.Query) (index.Page, error) {
 		hits = hits[:a.need-1]
 		p.Next = hits[len(hits)-1].mark(q.Order)
 	}
-	p.Found, err = v.found(ctx, q, hits)
+	if p.Found, err = v.found(ctx, q, hits); err == nil && len(p.Found) != len(hits) {
+		err = fmt.Errorf("of %d listings %d are there", len(hits), len(p.Found))
+	}
 	return p, err
 }
 
@@ -105,16 +108,16 @@ func (v view) found(ctx context.Context, q index.Query, hits []hit) ([]index.Fou
 		h := hits[at[f.Rank]]
 		if f.Offer, f.Km = h.position, h.km; q.Shown {
 			f.Stream = index.ShownStream(f.Shown, h.position)
-		} else {
-			f.Stream = f.Offers()[h.position].Name
+		} else if offers := f.Offers(); h.position < len(offers) {
+			f.Stream = offers[h.position].Name
 		}
 		found[at[f.Rank]] = f
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	if n != len(hits) {
-		return nil, fmt.Errorf("of %d listings %d are there", len(hits), n)
+	if n != len(hits) { // some have gone
+		found = slices.DeleteFunc(found, func(f index.Found) bool { return f.Listing == nil })
 	}
 	return found, nil
 }

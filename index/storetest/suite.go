@@ -21,7 +21,7 @@ func Suite(t *testing.T, open func(t testing.TB) index.Store) {
 		test func(*testing.T, index.Store)
 	}{
 		{"Empty", empty}, {"RoundTrip", roundTrip}, {"RollBack", rollBack}, {"Cursor", cursor}, {"Anchors", anchors}, {"Due", due},
-		{"Search", search}, {"Reference", reference}, {"Near", near}, {"Boxes", boxes}, {"Pages", pages},
+		{"Search", search}, {"Reference", reference}, {"InMemory", inMemory}, {"Near", near}, {"Boxes", boxes}, {"Pages", pages},
 		{"Columns", columns}, {"Matching", matching}, {"Ranks", ranks}, {"Meanwhile", meanwhile}, {"Legacy", legacy}, {"Injection", injection},
 		{"Ended", ended}, {"History", history}, {"Reset", reset}, {"Walk", walk}, {"State", fromState}, {"Chains", chains},
 		{"Faults", faults}, {"Expiry", expiry}, {"Undecodable", undecodable}, {"Poison", poisoned},

@@ -1,0 +1,425 @@
+package atlas
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"iod/index"
+)
+
+// finder is a search for the first listings of an answer.
+type finder struct {
+	*plan
+	columns *columns
+	order   index.Order
+	near    *index.Near
+	need    int
+	mark    *hit
+	hits    []hit // the best so far, in order
+	rows    bitmap
+	places  []nearby
+}
+
+// hit is a listing that matches.
+type hit struct {
+	rank  index.Rank
+	offer int
+	price priceKey
+	exact index.Price // when the key tells too little
+	km    float64
+}
+
+// nearby is a block by place with how far away all in it are at least.
+type nearby struct {
+	number uint32
+	km     float64
+}
+
+// find is the step of a search that databases are slow at: which listings the answer begins with, at most so many. change is the newest line
+// of history that it takes into account. It is not ok when the atlas has not read the listings, or cannot tell, or no faster than a database.
+func (a *Atlas) find(ctx context.Context, q index.Query, need int) (hits []index.Hit, change int64, ok bool) {
+	if !answers(&q) {
+		return nil, 0, false
+	}
+	s, err := a.open(ctx, &q)
+	if err != nil {
+		return nil, 0, false
+	}
+	defer a.close(s)
+	if !s.exact || a.change == 0 {
+		return nil, 0, false
+	}
+	f := &s.finder
+	*f = finder{plan: &s.plan, columns: a.columns, order: q.Order, near: q.Near, need: need, hits: f.hits[:0], places: f.places[:0]}
+	f.after(q.After)
+	switch {
+	case q.Order == index.Nearest:
+		f.nearest()
+	case !f.placed:
+		f.walk(a.columns.live)
+	default:
+		f.place()
+	}
+	hits = make([]index.Hit, len(f.hits))
+	for i := range f.hits {
+		hits[i] = f.hits[i].told(q.Order)
+	}
+	return hits, a.change, true
+}
+
+// answers says whether a search is one that the columns tell enough about, and are quick at: words and owners have indexes in databases, and
+// so have prices.
+func answers(q *index.Query) bool {
+	dear := q.Order == index.Cheapest || q.Order == index.Dearest
+	return q.Text == "" && q.Owner == nil && !(dear && q.Box == nil && q.Near == nil)
+}
+
+func (h *hit) told(o index.Order) index.Hit {
+	out := index.Hit{Rank: h.rank, Offer: h.offer, Km: h.km}
+	if (o == index.Cheapest || o == index.Dearest) && h.price != noPrice {
+		out.Price = new(h.exact)
+		if !h.price.more() {
+			out.Price = new(h.price.price())
+		}
+	}
+	return out
+}
+
+// price is the price of a key that tells all.
+func (k priceKey) price() (p index.Price) {
+	digits, kept := int(k>>58), uint64(k<<6>>7)
+	var hi, lo uint64
+	switch {
+	case digits <= keptDigits:
+		lo = kept / pow10[keptDigits-digits]
+	case digits-keptDigits < len(pow10):
+		hi, lo = bits.Mul64(kept, pow10[digits-keptDigits])
+	default:
+		high, low := power(digits - keptDigits)
+		hi, lo = bits.Mul64(kept, low)
+		hi += kept * high
+	}
+	binary.BigEndian.PutUint64(p[:8], hi)
+	binary.BigEndian.PutUint64(p[8:], lo)
+	return p
+}
+
+// after notes where the page before ended.
+func (f *finder) after(m *index.Mark) {
+	if m == nil {
+		return
+	}
+	f.mark = &hit{rank: m.Rank, price: keyOf(m.Price), km: m.Km}
+	if m.Price != nil {
+		f.mark.exact = *m.Price
+	}
+	// Whoever found it may have reckoned otherwise in the last digits.
+	if b, i, known := f.columns.trail.find(m.Rank); known && f.order == index.Nearest && b.placed.has(i) {
+		f.mark.km = f.distance(b, i)
+	}
+}
+
+// compare orders hits as an answer does.
+func (f *finder) compare(a, b *hit) int {
+	newer := cmp.Compare(b.rank, a.rank)
+	switch f.order {
+	case index.Newest:
+		return newer
+	case index.Nearest:
+		return cmp.Or(cmp.Compare(a.km, b.km), newer)
+	}
+	if a.price == noPrice || b.price == noPrice {
+		return cmp.Or(cmp.Compare(a.price, b.price), newer) // which is the last
+	}
+	c := comparePrices(a, b)
+	if f.order == index.Dearest {
+		c, newer = -c, -newer
+	}
+	return cmp.Or(c, newer)
+}
+
+func comparePrices(a, b *hit) int {
+	if a.price == b.price && a.price.more() {
+		return bytes.Compare(a.exact[:], b.exact[:])
+	}
+	return cmp.Compare(a.price, b.price)
+}
+
+// before reports whether a hit was on a page before.
+func (f *finder) before(h *hit) bool {
+	return f.mark != nil && f.compare(h, f.mark) <= 0
+}
+
+// full says whether there is no room but for what is better than the last hit.
+func (f *finder) full() bool { return len(f.hits) == f.need }
+
+// take keeps a hit if it is one of the best.
+func (f *finder) take(h *hit) {
+	if f.before(h) || f.full() && f.compare(h, &f.hits[f.need-1]) > 0 {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(f.hits, h, func(x hit, h *hit) int { return f.compare(&x, h) })
+	if f.full() {
+		f.hits = f.hits[:f.need-1]
+	}
+	f.hits = slices.Insert(f.hits, i, *h)
+}
+
+// newest keeps the rows of a block by the order of ranks.
+func (f *finder) newest(b *block) {
+	for w := len(f.rows) - 1; w >= 0; w-- {
+		for word := f.rows[w]; word != 0; {
+			bit := 63 - bits.LeadingZeros64(word)
+			word &^= 1 << bit
+			i := w<<6 + bit
+			h := hit{rank: b.rank[i]}
+			if f.full() && h.rank < f.hits[f.need-1].rank || f.before(&h) {
+				continue
+			}
+			h.offer = f.first(b, i)
+			h.km = f.distance(b, i)
+			f.take(&h)
+		}
+	}
+}
+
+// first is the first offer of a row that meets all conditions.
+func (f *finder) first(b *block, i int) int {
+	if !f.offers {
+		return 0
+	}
+	from, to := b.offers(i)
+	for o := from; o < to; o++ {
+		if f.wants(b, o) {
+			return o - from
+		}
+	}
+	return 0
+}
+
+func (p *plan) wants(b *block, o int) bool {
+	return p.met[b.label[o]] == ofLabel && p.affordable(b, o) != 0
+}
+
+func (f *finder) distance(b *block, i int) float64 {
+	if f.near == nil {
+		return 0
+	}
+	return index.Distance(f.near.Lat, f.near.Lon, degrees(b.lat[i]), degrees(longitude(b.x[i])))
+}
+
+// priced keeps the rows of a block by price.
+func (f *finder) priced(b *block) {
+	for w, word := range f.rows {
+		for ; word != 0; word &= word - 1 {
+			i := w<<6 + bits.TrailingZeros64(word)
+			h := f.best(b, i)
+			if f.full() && f.order == index.Cheapest && h.price > f.hits[f.need-1].price {
+				continue
+			}
+			if h.price.more() {
+				from, _ := b.offers(i)
+				h.exact = *b.exact(from + h.offer)
+			}
+			if f.before(&h) || f.full() && f.compare(&h, &f.hits[f.need-1]) > 0 {
+				continue
+			}
+			h.km = f.distance(b, i)
+			f.take(&h)
+		}
+	}
+}
+
+// best is the offer of a row that puts it where it stands in an order by price.
+func (f *finder) best(b *block, i int) hit {
+	from, to := b.offers(i)
+	h := hit{rank: b.rank[i], offer: -1, price: noPrice}
+	for o := from; o < to; o++ {
+		if f.offers && !f.wants(b, o) {
+			continue
+		}
+		k := b.price[o]
+		better := h.offer < 0 || k < h.price
+		switch {
+		case h.offer < 0:
+		case k == h.price && k.more():
+			better = b.exact(o).Compare(*b.exact(from + h.offer)) < 0
+			if f.order == index.Dearest {
+				better = b.exact(o).Compare(*b.exact(from + h.offer)) > 0
+			}
+		case f.order == index.Dearest:
+			better = k != noPrice && (h.price == noPrice || k > h.price)
+		}
+		if better {
+			h.offer, h.price = o-from, k
+		}
+	}
+	h.offer = max(h.offer, 0)
+	return h
+}
+
+// keep keeps the rows that were found in a block.
+func (f *finder) keep(b *block) {
+	switch f.order {
+	case index.Newest:
+		f.newest(b)
+	case index.Nearest:
+		f.nearer(b)
+	default:
+		f.priced(b)
+	}
+}
+
+// nearer keeps the rows of a block by distance.
+func (f *finder) nearer(b *block) {
+	for w, word := range f.rows {
+		for ; word != 0; word &= word - 1 {
+			i := w<<6 + bits.TrailingZeros64(word)
+			h := hit{rank: b.rank[i], km: f.distance(b, i)}
+			if f.full() && h.km > f.hits[f.need-1].km {
+				continue
+			}
+			h.offer = f.first(b, i)
+			f.take(&h)
+		}
+	}
+}
+
+// walk goes along the trail from the newest, or from the mark, until the page is full or it has come past so many listings. It reports
+// whether the answer is found.
+func (f *finder) walk(most int) bool {
+	t := &f.columns.trail
+	pos := len(t.blocks) - 1
+	if f.order == index.Newest && f.mark != nil {
+		pos = t.of(f.mark.rank)
+	}
+	for ; pos >= 0; pos-- {
+		b := t.blocks[pos]
+		if b.newest < f.since {
+			break
+		}
+		if most <= 0 {
+			return false
+		}
+		most -= b.alive
+		if !f.matching(b, &f.rows) {
+			continue
+		}
+		if f.keep(b); f.order == index.Newest && f.full() {
+			break
+		}
+	}
+	return true
+}
+
+// place looks at what lies in a place: at all of that, or, newest first, whether what is newest does.
+func (f *finder) place() {
+	n := 0
+	for _, number := range f.columns.order {
+		if b := f.columns.blocks[number]; f.touches(b) {
+			f.places = append(f.places, nearby{number, 0})
+			n += b.alive
+		}
+	}
+	if f.order == index.Newest {
+		if f.walk(n) {
+			return
+		}
+		f.hits = f.hits[:0]
+	}
+	for _, p := range f.places {
+		b := f.columns.blocks[p.number]
+		if f.order == index.Newest && f.full() && b.newest < f.hits[f.need-1].rank {
+			continue
+		}
+		if f.matching(b, &f.rows) {
+			f.keep(b)
+		}
+	}
+}
+
+// touches says whether a block by place may have something that matches.
+func (f *finder) touches(b *block) bool {
+	return b.alive > 0 && b.from < unplaced && b.newest >= f.since && (f.every || b.has.meets(&f.chosen)) &&
+		!(f.boxed && f.box.to(&b.within) == outside) && !(f.plan.near != nil && f.hull.to(&b.within) == outside)
+}
+
+// nearest looks farther and farther.
+func (f *finder) nearest() {
+	for _, number := range f.columns.order {
+		if b := f.columns.blocks[number]; f.touches(b) {
+			f.places = append(f.places, nearby{number, b.within.farther(f.near.Lat, f.near.Lon)})
+		}
+	}
+	slices.SortFunc(f.places, func(a, b nearby) int { return cmp.Compare(a.km, b.km) })
+	for _, p := range f.places {
+		if f.full() && p.km > f.hits[f.need-1].km {
+			return
+		}
+		if b := f.columns.blocks[p.number]; f.matching(b, &f.rows) {
+			f.nearer(b)
+		}
+	}
+}
+
+// matching finds the live rows of a block that meet all conditions but those of owner and text, and says whether there are any. What costs
+// the most is looked at last.
+func (p *plan) matching(b *block, m *bitmap) bool {
+	if b.alive == 0 || b.newest < p.since || p.placed && b.from == unplaced || !p.every && !b.has.meets(&p.chosen) {
+		return false
+	}
+	box, circle := inside, inside
+	if p.boxed {
+		box = p.box.to(&b.within)
+	}
+	if p.near != nil && box != outside {
+		circle = p.toCircle(b)
+	}
+	if box == outside || circle == outside {
+		return false
+	}
+	*m = b.live
+	if p.placed {
+		m.and(&b.placed)
+	}
+	if !p.believed(b, m) || !p.fresh(b, m) || !p.offering(b, m) {
+		return false
+	}
+	if box == across {
+		m.within(b, &p.box)
+	}
+	if circle == across {
+		m.around(b, p)
+	}
+	return !m.empty()
+}
+
+func (m *bitmap) and(o *bitmap) {
+	for i := range m {
+		m[i] &= o[i]
+	}
+}
+
+// offering is offered for conditions that few offers meet: it looks at offers rather than at rows.
+func (p *plan) offering(b *block, m *bitmap) bool {
+	if !p.offers {
+		return true
+	}
+	var found bitmap
+	met, ends, row := p.met, b.ends, 0
+	for o, label := range b.label {
+		if met[label] != ofLabel || p.priced && p.affordable(b, o) == 0 {
+			continue
+		}
+		for int(ends[row+1]) <= o {
+			row++
+		}
+		found.set(row)
+	}
+	m.and(&found)
+	return !m.empty()
+}

@@ -1,0 +1,154 @@
+package atlas
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"iod/index"
+)
+
+// search is a random search that the columns answer.
+func (w *world) search() index.Query {
+	q := w.query()
+	q.Text, q.Owner = "", nil
+	q.Order = []index.Order{index.Newest, index.Cheapest, index.Dearest, index.Nearest}[w.rand.IntN(4)]
+	if q.Order == index.Nearest && q.Near == nil {
+		lat, lon := w.place()
+		q.Near = &index.Near{Lat: lat, Lon: lon}
+	} else if q.Order != index.Nearest && q.Near != nil && q.Near.Km == 0 {
+		q.Near = nil
+	}
+	return q
+}
+
+// hits are all that a query finds, in order: plain rather than fast.
+func (m *model) hits(q index.Query) (hits []index.Hit) {
+	dear := q.Order == index.Cheapest || q.Order == index.Dearest
+	for _, r := range m.matching(q) {
+		h := index.Hit{Rank: r.Rank, Offer: -1}
+		for i, o := range r.Offers {
+			switch {
+			case !q.MatchesOffer(&o):
+			case h.Offer < 0, dear && o.Price != nil && (h.Price == nil || (o.Price.Compare(*h.Price) < 0) == (q.Order == index.Cheapest) && *o.Price != *h.Price):
+				if h.Offer = i; dear {
+					h.Price = o.Price
+				}
+			}
+		}
+		h.Offer = max(h.Offer, 0)
+		if q.Near != nil {
+			h.Km = index.Distance(q.Near.Lat, q.Near.Lon, r.Lat, r.Lon)
+		}
+		hits = append(hits, h)
+	}
+	slices.SortFunc(hits, func(a, b index.Hit) int {
+		newer := cmp.Compare(b.Rank, a.Rank)
+		switch {
+		case q.Order == index.Nearest:
+			return cmp.Or(cmp.Compare(a.Km, b.Km), newer)
+		case q.Order == index.Newest || a.Price == nil && b.Price == nil:
+			return newer
+		case a.Price == nil:
+			return 1
+		case b.Price == nil:
+			return -1
+		case q.Order == index.Cheapest:
+			return cmp.Or(bytes.Compare(a.Price[:], b.Price[:]), newer)
+		}
+		return cmp.Or(bytes.Compare(b.Price[:], a.Price[:]), -newer)
+	})
+	return hits
+}
+
+// checkFind goes through all pages of a search and compares with the model's.
+func (m *model) checkFind(t tester, a *Atlas, q index.Query, limit int) {
+	want := m.hits(q)
+	for {
+		got, _, ok := a.find(context.Background(), q, limit+1)
+		if ok != (answers(&q) && a.change != 0) {
+			fatal(t, q, "find is %v", ok)
+		}
+		if !ok {
+			return
+		}
+		if page := want[:min(len(want), limit+1)]; len(got) != len(page) || len(got) > 0 && !reflect.DeepEqual(got, page) {
+			fatal(t, q, "order %q, after %+v, a page of %d:\n%s\nwant\n%s", q.Order, q.After, limit, list(got), list(page))
+		}
+		if len(got) <= limit {
+			return
+		}
+		q.After, want = got[limit-1].Mark(q.Order), want[limit:]
+		q.After.Km *= 1 + 1e-15 // as a database may reckon
+	}
+}
+
+func list(hits []index.Hit) (s string) {
+	for _, h := range hits {
+		s += fmt.Sprintf("%d offer %d at %v for %v\n", h.Rank, h.Offer, h.Km, h.Price)
+	}
+	return s
+}
+
+// checkTrail looks for what must hold of the trail.
+func checkTrail(t tester, c *columns, live int) {
+	last := index.Rank(math.MinInt64)
+	for pos, b := range c.trail.blocks {
+		if begins := c.trail.begins[pos]; pos == 0 && begins != math.MinInt64 || pos > 0 && begins <= last {
+			t.Fatalf("block %d of the trail begins at %d, after %d", pos, begins, last)
+		}
+		if dead := b.rows() - b.alive; b.alive == 0 && len(c.trail.blocks) > 1 || dead > b.alive+c.capacity/8 {
+			t.Fatalf("block %d of the trail has %d alive and %d dead", pos, b.alive, dead)
+		}
+		for i, r := range b.rank {
+			if r <= last || r < c.trail.begins[pos] {
+				t.Fatalf("row %d of block %d of the trail is out of order", i, pos)
+			}
+			last = r
+			live -= int(bit(b.live.has(i)))
+		}
+	}
+	if live != 0 {
+		t.Fatalf("the trail lacks %d listings", live)
+	}
+}
+
+func TestKeysTellPrices(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var p index.Price
+		copy(p[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "price"))
+		for i := range rapid.IntRange(0, 16).Draw(t, "zeros") {
+			p[i] = 0
+		}
+		if k := keyOf(&p); !k.more() && k.price() != p {
+			t.Fatalf("the key %x of %v is of %v", uint64(k), p, k.price())
+		}
+	})
+	for _, s := range append(prices, "340282366920938463463", "100000000000000000000", "99999999999999999") {
+		p, err := index.ParsePrice(s)
+		if k := keyOf(&p); err != nil || !k.more() && k.price() != p {
+			t.Errorf("the key of %v is of %v, %v", p, k.price(), err)
+		}
+	}
+}
+
+// What the store reads may come in any order of ranks.
+func TestTrailInAnyOrder(t *testing.T) {
+	m, a := filled(16)
+	w := &world{rand: rand.New(rand.NewPCG(5, 5))}
+	for range 3000 {
+		w.change(m, a, 400)
+	}
+	checkColumns(t, a.columns)
+	for range 200 {
+		m.checkFind(t, a, w.search(), 1+w.rand.IntN(200))
+	}
+}
