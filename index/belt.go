@@ -27,7 +27,7 @@ type parcel struct {
 const (
 	batchBlocks = 1024
 	batchRows   = 2048     // claims, deeds, entities and links
-	beltBytes   = 24 << 20 // about, of memory for what the parcels hold
+	beltBytes   = 32 << 20 // about, of memory for what the parcels hold
 	perEvent    = 2 << 10  // what a document costs beside its bytes, once it is read
 	perRow      = 256      // what a deed, entity or link costs
 )

@@ -1,10 +1,13 @@
 package index
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"iod/chain"
@@ -26,12 +29,12 @@ type owners struct {
 // without it leaves the documents to name their account. The first pass holds about 100 bytes of memory for each DID. RBAC follows.
 func (s chainSource) State(ctx context.Context, at Cursor, total func(uint64)) iter.Seq2[Part, error] {
 	return func(yield func(Part, error) bool) {
-		b, err := s.c.BlockAt(ctx, at.Hash)
+		b, err := patiently(ctx, func(ctx context.Context) (*chain.Block, error) { return s.c.BlockAt(ctx, at.Hash) })
 		if err != nil {
 			yield(Part{}, fmt.Errorf("open the state at block %d: %w", at.Number, err))
 			return
 		}
-		m, err := b.Metadata(ctx)
+		m, err := patiently(ctx, b.Metadata)
 		if err != nil {
 			yield(Part{}, fmt.Errorf("open the state at block %d: %w", at.Number, err))
 			return
@@ -78,7 +81,7 @@ func (c *census) count() (total uint64, err error) {
 		if !c.has(i[0], i[1]) {
 			continue
 		}
-		n, err := c.b.Count(c.ctx, i[0], i[1])
+		n, err := patiently(c.ctx, func(ctx context.Context) (uint64, error) { return c.b.Count(ctx, i[0], i[1]) })
 		if err != nil {
 			return 0, err
 		}
@@ -92,7 +95,7 @@ func (c *census) read() error {
 	if err := r.readOwners(c); err != nil {
 		return fmt.Errorf("the registry's owners: %w", err)
 	}
-	if err := c.each(did.Pallet, "AttributeStore", func(kv chain.KeyValue, p *Part) {
+	if err := c.each(did.Pallet, "AttributeStore", partDocuments, func(kv chain.KeyValue, p *Part) {
 		if e, ok := r.event(kv); ok {
 			p.Events = append(p.Events, e)
 		}
@@ -106,16 +109,25 @@ func (c *census) read() error {
 	return nil
 }
 
-// partEntries is how many entries of the state make a part.
-const partEntries = 128
+// How many entries of the state make a part. Keys are hashes, so that devices come in no order, and an owner's links lie scattered over
+// the map: many at once are brought into the order in which stores keep them.
+const (
+	partEntries   = 128
+	partDocuments = 1 << 10
+	partLinks     = 1 << 15
+)
 
-// each reads all entries of a map into parts, which it yields. While no endpoint answers it waits, and continues where it was.
-func (c *census) each(pallet, item string, read func(chain.KeyValue, *Part)) error {
+// each reads all entries of a map into parts of a size, which it yields. While no endpoint answers it waits, and continues where it was.
+func (c *census) each(pallet, item string, size uint64, read func(chain.KeyValue, *Part)) error {
 	var p Part
 	flush := func() error {
 		if p.Entries == 0 {
 			return nil
 		}
+		slices.SortStableFunc(p.Events, func(a, b Event) int { return a.Created.Compare(b.Created) })
+		slices.SortFunc(p.Links, func(a, b Link) int {
+			return cmp.Or(bytes.Compare(a.Owner[:], b.Owner[:]), bytes.Compare(a.Held[:], b.Held[:]), bytes.Compare(a.Holder[:], b.Holder[:]))
+		})
 		if !c.yield(p, nil) {
 			c.stopped = true
 			return errStopped
@@ -125,7 +137,7 @@ func (c *census) each(pallet, item string, read func(chain.KeyValue, *Part)) err
 	}
 	err := c.walk(pallet, item, func(kv chain.KeyValue) error {
 		read(kv, &p)
-		if p.Entries++; p.Entries < partEntries {
+		if p.Entries++; p.Entries < size {
 			return nil
 		}
 		return flush()

@@ -39,7 +39,7 @@ func (c *census) readRights() error {
 		if !c.has(rbac.Pallet, k.Store()) {
 			continue
 		}
-		err := c.each(rbac.Pallet, k.Store(), func(kv chain.KeyValue, p *Part) {
+		err := c.each(rbac.Pallet, k.Store(), partEntries, func(kv chain.KeyValue, p *Part) {
 			owner, all, err := c.entities(k, kv)
 			if err != nil {
 				p.Events = append(p.Events, strange(kv, k.Store(), err))
@@ -63,7 +63,7 @@ func (c *census) readRights() error {
 		if !c.has(rbac.Pallet, r.Store()) {
 			continue
 		}
-		err := c.each(rbac.Pallet, r.Store(), func(kv chain.KeyValue, p *Part) {
+		err := c.each(rbac.Pallet, r.Store(), partLinks, func(kv chain.KeyValue, p *Part) {
 			all, err := rbac.DecodeAssignments(c.m, r, kv.Value)
 			var owner key.AccountID
 			if err == nil && len(all) > 0 {

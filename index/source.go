@@ -48,7 +48,7 @@ type chainSource struct{ c *chain.Client }
 func (s chainSource) Genesis() Hash { return s.c.Genesis() }
 
 func (s chainSource) Finalised(ctx context.Context) (Cursor, error) {
-	b, err := s.c.Finalised(ctx)
+	b, err := patiently(ctx, s.c.Finalised)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("ask for the newest finalised block: %w", err)
 	}
@@ -56,7 +56,7 @@ func (s chainSource) Finalised(ctx context.Context) (Cursor, error) {
 }
 
 func (s chainSource) HashAt(ctx context.Context, number uint32) (Hash, error) {
-	b, err := s.c.BlockByNumber(ctx, number)
+	b, err := patiently(ctx, func(ctx context.Context) (*chain.Block, error) { return s.c.BlockByNumber(ctx, number) })
 	if err != nil {
 		return Hash{}, fmt.Errorf("ask for block %d: %w", number, err)
 	}
@@ -121,6 +121,21 @@ func (s chainSource) insist(ctx context.Context, b *chain.Block) (Block, error) 
 		}
 		if fresh, err := s.c.BlockAt(ctx, b.Hash); err == nil {
 			b = fresh // which has nothing of the answers so far
+		}
+	}
+}
+
+// patiently asks again and again while no endpoint answers.
+func patiently[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+	for pause := firstTry; ; pause = min(2*pause, lastTry) {
+		v, err := ask(ctx)
+		if err == nil || ctx.Err() != nil || !silent(err) {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, ctx.Err()
+		case <-time.After(pause):
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	nethttp "net/http"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -61,6 +60,7 @@ answer searches, and when the one that writes ends another goes on.`,
 }
 
 func (a *app) index(ctx context.Context, o index.Options, database string, http *serving) error {
+	boundMemory()
 	answers, err := http.options(o.Log)
 	if err != nil {
 		return err
@@ -105,27 +105,4 @@ func (a *app) index(ctx context.Context, o index.Options, database string, http 
 		return err
 	})
 	return group.Wait()
-}
-
-// progress shows people at a terminal how far an index is that has much to catch up with, on one line. Run calls it at most once a
-// second; logs and machines have /api/v1/status.
-func (a *app) progress() func(index.Progress) {
-	if a.json() || !isTerminal(a.err) {
-		return nil
-	}
-	shown := false
-	return func(p index.Progress) {
-		switch {
-		case p.Phase != index.Following:
-			text := fmt.Sprintf("%s: block %d of %d, %d done at %.0f/s", p.Phase, p.Block, p.Head, p.Done, p.Rate)
-			if p.Remaining > 0 {
-				text += fmt.Sprintf(", %s left", p.Remaining.Round(time.Second))
-			}
-			fmt.Fprintf(a.err, "\r\x1b[K%s", text)
-			shown = true
-		case shown:
-			fmt.Fprintf(a.err, "\r\x1b[Kup to date with block %d after %d at %.0f/s\n", p.Block, p.Done, p.Rate)
-			shown = false
-		}
-	}
 }

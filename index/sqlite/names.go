@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"iod/index"
+	"iod/key"
 )
 
 // maxNames bounds how many names of a kind the writer remembers. Documents make their number.
@@ -23,6 +24,7 @@ type names struct {
 	words   map[string]int64
 	combos  map[[3]int64]int64
 	terms   map[string]int64
+	owners  map[key.AccountID]int64
 }
 
 func (n *names) forget() { *n = names{version: n.version} }

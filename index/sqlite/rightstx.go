@@ -46,17 +46,15 @@ func (s *rightsStatements) list() map[**sql.Stmt]string {
 	}
 }
 
-// named remembers which owner and which block were named last within a transaction: mostly the next row has the same.
+// named remembers which block was named last within a transaction: mostly the next row has the same.
 type named struct {
-	owner   key.AccountID
-	ownerID int64 // 0: none yet
-	block   int64 // one more than the number; 0: none yet
+	block int64 // one more than the number; 0: none yet
 }
 
 // ownerID returns the id of an owner; 0 when there is none and it is not to be made.
 func (x *tx) ownerID(ctx context.Context, a key.AccountID, make bool) (int64, error) {
-	if x.named.ownerID != 0 && x.named.owner == a {
-		return x.named.ownerID, nil
+	if id, ok := x.s.names.owners[a]; ok {
+		return id, nil
 	}
 	var id int64
 	err := x.row(ctx, x.s.stmts.rights.owner, a[:]).Scan(&id)
@@ -72,7 +70,7 @@ func (x *tx) ownerID(ctx context.Context, a key.AccountID, make bool) (int64, er
 	if err != nil {
 		return 0, fmt.Errorf("owner %v: %w", a, err)
 	}
-	x.named.owner, x.named.ownerID = a, id
+	remember(&x.s.names.owners, a, id)
 	return id, nil
 }
 

@@ -76,7 +76,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{now: time.Now, patience: patience, choose: plan}
-	if s.write, err = sql.Open("sqlite", dsn(abs, "_txlock=immediate", "_pragma=cache_size(-16384)")); err != nil {
+	if s.write, err = sql.Open("sqlite", dsn(abs, "_txlock=immediate", "_pragma=cache_size(-16384)", "_pragma=wal_autocheckpoint(4096)")); err != nil {
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)

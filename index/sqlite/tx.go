@@ -122,6 +122,7 @@ type tx struct {
 	times    map[int64]int               // likewise
 	terms    map[string]int              // likewise
 	tallies  map[string]int              // likewise
+	bound    map[*sql.Stmt]*sql.Stmt     // statements as of this transaction
 }
 
 // standing is a listing as it is in the store.
@@ -131,15 +132,27 @@ type standing struct {
 }
 
 func (s *Store) begin(t *sql.Tx) *tx {
-	return &tx{s: s, t: t, standing: map[key.AccountID]*standing{}, combos: map[int64]int{}, areas: map[int64]int{}, prices: map[int64]int{}, times: map[int64]int{}, terms: map[string]int{}, tallies: map[string]int{}}
+	return &tx{s: s, t: t, standing: map[key.AccountID]*standing{}, combos: map[int64]int{}, areas: map[int64]int{}, prices: map[int64]int{},
+		times: map[int64]int{}, terms: map[string]int{}, tallies: map[string]int{}, bound: map[*sql.Stmt]*sql.Stmt{}}
 }
 
 func (x *tx) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (sql.Result, error) {
-	return x.t.StmtContext(ctx, stmt).ExecContext(ctx, args...)
+	return x.bind(stmt).ExecContext(context.WithoutCancel(ctx), args...)
 }
 
 func (x *tx) row(ctx context.Context, stmt *sql.Stmt, args ...any) *sql.Row {
-	return x.t.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
+	return x.bind(stmt).QueryRowContext(context.WithoutCancel(ctx), args...)
+}
+
+// bind returns a statement as one of this transaction. What it does takes microseconds, and watching for the end of a context, which the
+// transaction does anyhow, would take as long again.
+func (x *tx) bind(stmt *sql.Stmt) *sql.Stmt {
+	b := x.bound[stmt]
+	if b == nil {
+		b = x.t.Stmt(stmt)
+		x.bound[stmt] = b
+	}
+	return b
 }
 
 // finish writes what was counted.

@@ -1,5 +1,6 @@
 -- +goose Up
--- Who may what: the RBAC of every owner. Owners and blocks stand in tables of their own, since each is named many times.
+-- Who may what: the RBAC of every owner. Owners (by owner.id) and blocks (by moment.block) stand in tables of their own, since each is
+-- named many times. That they are there the writer sees to: to have them looked for at each row would double what a row costs.
 CREATE TABLE owner (
     id      INTEGER PRIMARY KEY,
     account BLOB    NOT NULL UNIQUE
@@ -14,14 +15,14 @@ CREATE TABLE moment (
 
 -- Roles, permissions and groups. until_block is NULL while one is enabled.
 CREATE TABLE entity (
-    owner           INTEGER NOT NULL REFERENCES owner (id),
+    owner           INTEGER NOT NULL,
     kind            INTEGER NOT NULL,
     id              BLOB    NOT NULL,
     name            BLOB    NOT NULL,
-    since_block     INTEGER NOT NULL REFERENCES moment (block),
+    since_block     INTEGER NOT NULL,
     since_extrinsic INTEGER NOT NULL,
     since_event     INTEGER NOT NULL,
-    until_block     INTEGER REFERENCES moment (block),
+    until_block     INTEGER,
     until_extrinsic INTEGER,
     until_event     INTEGER,
     PRIMARY KEY (owner, kind, id)
@@ -29,14 +30,14 @@ CREATE TABLE entity (
 
 -- Times in which a holder held something. until_block is NULL while it does.
 CREATE TABLE link (
-    owner           INTEGER NOT NULL REFERENCES owner (id),
+    owner           INTEGER NOT NULL,
     relation        INTEGER NOT NULL,
     held            BLOB    NOT NULL,
     holder          BLOB    NOT NULL,
-    since_block     INTEGER NOT NULL REFERENCES moment (block),
+    since_block     INTEGER NOT NULL,
     since_event     INTEGER NOT NULL,
     since_extrinsic INTEGER NOT NULL,
-    until_block     INTEGER REFERENCES moment (block),
+    until_block     INTEGER,
     until_event     INTEGER,
     until_extrinsic INTEGER,
     PRIMARY KEY (owner, relation, held, holder, since_block, since_event)
@@ -45,13 +46,13 @@ CREATE TABLE link (
 -- What owners did, as events told it.
 CREATE TABLE deed (
     id        INTEGER PRIMARY KEY,
-    owner     INTEGER NOT NULL REFERENCES owner (id),
+    owner     INTEGER NOT NULL,
     verb      INTEGER NOT NULL,
     what      INTEGER NOT NULL,    -- kind of entity, or relation
     id1       BLOB    NOT NULL,    -- of the entity, or of the holder
     id2       BLOB,                -- of what is held
     name      BLOB,
-    block     INTEGER NOT NULL REFERENCES moment (block),
+    block     INTEGER NOT NULL,
     extrinsic INTEGER NOT NULL,
     event     INTEGER NOT NULL
 ) STRICT;
