@@ -71,6 +71,7 @@ type Judge struct {
 	ctx     context.Context // of Run; nil before
 	stopped bool            // no party may begin any more
 	wg      sync.WaitGroup  // of parties and flights
+	nudged  chan struct{}   // closed and replaced by Nudge
 	flights map[uint32]*flight
 	parties map[key.AccountID]*party
 	memory  memory
@@ -98,7 +99,7 @@ func NewJudge(o JudgeOptions) *Judge {
 		o.Now = time.Now
 	}
 	j := &Judge{o: o, log: o.Log, ready: make(chan struct{}), done: make(chan struct{}), kick: make(chan struct{}, 1),
-		parties: map[key.AccountID]*party{}, flights: map[uint32]*flight{}, pace: pace{window: o.Lease / 3},
+		parties: map[key.AccountID]*party{}, flights: map[uint32]*flight{}, nudged: make(chan struct{}), pace: pace{window: o.Lease / 3},
 		memory: memory{limit: o.MaxAccounts, of: map[key.AccountID]map[rbac.ID]yes{}}}
 	j.lease.Store(int64(o.Lease))
 	j.wanted.Store(int64(o.Lease))
@@ -113,6 +114,14 @@ func (j *Judge) leaseTime() time.Duration { return time.Duration(j.lease.Load())
 func (j *Judge) SetLease(d time.Duration) {
 	j.wanted.Store(int64(cmp.Or(d, DefaultLease)))
 	signal(j.kick)
+}
+
+// Nudge says that the chain may be reached again: what waits before it asks once more asks at once.
+func (j *Judge) Nudge() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	close(j.nudged)
+	j.nudged = make(chan struct{})
 }
 
 // adopt makes the wanted lease the one that counts.

@@ -97,23 +97,26 @@ func (p *party) run(ctx context.Context) {
 	}()
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		began := p.j.o.Now()
+		p.j.mu.Lock()
+		nudged := p.j.nudged
+		p.j.mu.Unlock()
 		err := p.follow(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		p.j.log.Warn("access: cannot follow the chain", "account", p.account.String(), "error", err)
 		p.lose()
-		if p.j.o.Now().Sub(began) > longPause {
+		if p.j.o.Now().Sub(began) > longPause || errors.As(err, new(*chain.UnreachableError)) { // then the client paces itself
 			pause = firstPause
 		}
-		if !p.sleep(ctx, pause) {
+		if !p.sleep(ctx, pause, nudged) {
 			return
 		}
 	}
 }
 
-// sleep reports false when there is nothing left to do.
-func (p *party) sleep(ctx context.Context, d time.Duration) bool {
+// sleep reports false when there is nothing left to do. A nudge since the last time of following ends it.
+func (p *party) sleep(ctx context.Context, d time.Duration, nudged <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
@@ -121,6 +124,8 @@ func (p *party) sleep(ctx context.Context, d time.Duration) bool {
 		case <-ctx.Done():
 			return false
 		case <-timer.C:
+			return true
+		case <-nudged:
 			return true
 		case <-p.wake:
 			if p.idle() {

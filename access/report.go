@@ -90,6 +90,13 @@ func (js Judges) SetLease(d time.Duration) {
 	}
 }
 
+// Nudge is Judge.Nudge for all.
+func (js Judges) Nudge() {
+	for _, j := range js {
+		j.Nudge()
+	}
+}
+
 // byTime orders leases by their ends.
 func byTime(a, b Lease) int {
 	return cmp.Or(cmp.Compare(a.Left, b.Left), cmp.Compare(a.Account.String(), b.Account.String()), cmp.Compare(a.Stream, b.Stream))

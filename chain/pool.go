@@ -26,7 +26,7 @@ const (
 	inHurry = 3 * time.Second
 	// eagerFor is about how often an endpoint that was put off is tried all the same while somebody asks for something: the pauses
 	// grow so that an outage costs little while nobody does.
-	eagerFor = 3 * time.Second
+	eagerFor = 2 * time.Second
 	// doubtAfter is the silence after which a connection is pinged beside the next read: what is dead need not be waited for.
 	doubtAfter = time.Minute
 	// retryFor is how long reads look for a connection unless Options.Retry says otherwise.
@@ -64,6 +64,7 @@ type session struct {
 type attempt struct {
 	done  chan struct{}
 	asked bool
+	anew  context.CancelFunc // has the endpoint that is being tried tried anew; nil: none is. The client's lock guards it
 	s     *session
 	err   error
 }
@@ -171,7 +172,7 @@ func (c *Client) connect(a *attempt) {
 			return
 		}
 	}
-	c.settle(a, nil, c.unreachable())
+	c.settle(a, nil, nil)
 }
 
 // ready returns the endpoints before a rank that may be tried, in their order; asked tells that somebody asks for something.
@@ -204,15 +205,40 @@ const (
 	tooSlow                 // its patience ran out; not put off
 )
 
-// enter tries to make an endpoint the one in use within patience; 0 stands for all of Options.Timeout for each step.
+// enter tries to make an endpoint the one in use within patience; 0 stands for all of Options.Timeout for each step. A nudge has it
+// begin anew: what was sent while there was no network is lost, and waiting for an answer to it would take long.
 func (c *Client) enter(a *attempt, ep *endpoint, patience time.Duration) entry {
-	ctx, cancel := c.ctx, context.CancelFunc(func() {})
+	for {
+		trying, anew := context.WithCancel(c.ctx)
+		c.mu.Lock()
+		a.anew = anew
+		c.mu.Unlock()
+		e := c.enterOnce(trying, a, ep, patience)
+		c.mu.Lock()
+		a.anew = nil
+		c.mu.Unlock()
+		nudged := trying.Err() != nil && c.ctx.Err() == nil
+		anew()
+		if e == entered || !nudged {
+			return e
+		}
+		timer := time.NewTimer(rand.N(nudgeSpread))
+		select {
+		case <-timer.C:
+		case <-c.ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+func (c *Client) enterOnce(trying context.Context, a *attempt, ep *endpoint, patience time.Duration) entry {
+	ctx, cancel := trying, context.CancelFunc(func() {})
 	if patience > 0 {
 		ctx, cancel = context.WithTimeout(ctx, patience)
 	}
 	defer cancel()
 	s, err := c.open(ctx, ep)
-	if err != nil && s != nil && hungUp(s, err) { // a link that flickers: once more
+	if err != nil && s != nil && ctx.Err() == nil && hungUp(s, err) { // a link that flickers: once more
 		_ = s.conn.Close()
 		s, err = c.open(ctx, ep)
 	}
@@ -238,9 +264,13 @@ func (c *Client) enter(a *attempt, ep *endpoint, patience time.Duration) entry {
 func (c *Client) settle(a *attempt, s *session, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err == nil && (c.closed || !slices.Contains(c.endpoints, s.ep)) { // closed, or given up by SetEndpoints meanwhile
-		c.wg.Go(func() { _ = s.conn.Close() })
-		s, err = nil, c.unreachableLocked()
+	if s != nil && (c.closed || !slices.Contains(c.endpoints, s.ep)) { // closed, or given up by SetEndpoints meanwhile
+		conn := s.conn
+		c.wg.Go(func() { _ = conn.Close() })
+		s = nil
+	}
+	if s == nil && err == nil {
+		err = c.unreachable(a.asked)
 	}
 	if err != nil && c.closed {
 		err = ErrClosed
@@ -290,17 +320,16 @@ func (c *Client) open(ctx context.Context, ep *endpoint) (*session, error) {
 	return s, nil
 }
 
-// unreachable tells why each endpoint cannot be used.
-func (c *Client) unreachable() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.unreachableLocked()
-}
-
-func (c *Client) unreachableLocked() error {
+// unreachable tells why each endpoint cannot be used, and when it may be tried again, which is sooner for who asks for something. c.mu
+// is held.
+func (c *Client) unreachable(asked bool) error {
 	e := &UnreachableError{}
 	for _, ep := range c.endpoints {
-		e.Endpoints = append(e.Endpoints, &EndpointError{Endpoint: ep.shown, Err: ep.err, Retry: ep.notBefore})
+		retry := ep.notBefore
+		if asked && !ep.anyway.IsZero() && ep.anyway.Before(retry) {
+			retry = ep.anyway
+		}
+		e.Endpoints = append(e.Endpoints, &EndpointError{Endpoint: ep.shown, Err: ep.err, Retry: retry})
 	}
 	return e
 }
@@ -387,7 +416,7 @@ func (c *Client) on(ctx context.Context, read func(*session) error) error {
 		case err != nil:
 			return err
 		}
-		c.doubt(s, c.doubtful)
+		c.doubt(s, c.doubtful, c.hurry)
 		s.reads.Add(1)
 		err = read(s)
 		s.reads.Add(-1)

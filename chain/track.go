@@ -36,7 +36,8 @@ func (tr *tracker) add(t *Tx) bool {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	if tr.chase == nil {
-		ch := &chase{tr: tr, floor: t.since}
+		ch := &chase{tr: tr, floor: t.since, turn: make(chan struct{}, 1)}
+		ch.turn <- struct{}{}
 		ch.ctx, ch.cancel = context.WithCancel(tr.c.ctx)
 		if !tr.c.run(ch.run) {
 			ch.cancel()
@@ -86,10 +87,10 @@ type chase struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu    sync.Mutex // one head at a time
-	tail  []*seen    // the best chain as far as it was looked at, ascending, without a gap
-	floor uint32     // number up to which nothing is looked for
-	final uint32     // the newest finalised number handled
+	turn  chan struct{} // holds a token: who takes it handles a head, one at a time
+	tail  []*seen       // the best chain as far as it was looked at, ascending, without a gap
+	floor uint32        // number up to which nothing is looked for
+	final uint32        // the newest finalised number handled
 }
 
 // seen is a block that was looked through.
@@ -122,10 +123,24 @@ func (ch *chase) run() {
 	}
 }
 
+// take waits for the turn to handle a head: a node is asked meanwhile.
+func (ch *chase) take(ctx context.Context) error {
+	select {
+	case <-ch.turn:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (ch *chase) give() { ch.turn <- struct{}{} }
+
 // best handles a best head.
 func (ch *chase) best(ctx context.Context, s *session, hash Hash, h *header) error {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
+	if err := ch.take(ctx); err != nil {
+		return err
+	}
+	defer ch.give()
 	switch n := uint32(h.Number); {
 	case n < ch.final:
 		return nil // of a node that is behind
@@ -235,8 +250,10 @@ func (ch *chase) end(t *Tx, err error, usedUp bool) {
 
 // finalised handles a finalised head: what stands in its chain is final, what can no longer get there has failed.
 func (ch *chase) finalised(ctx context.Context, s *session, hash Hash, h *header) error {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
+	if err := ch.take(ctx); err != nil {
+		return err
+	}
+	defer ch.give()
 	n := uint32(h.Number)
 	if n <= ch.final || n <= ch.floor {
 		return nil

@@ -212,7 +212,9 @@ const worthNoting = 20 * time.Second
 func (c *clientLink) silence() time.Duration { return min(c.sent.ago(), c.heard.ago()) }
 
 // ping closes the link and returns false when the relay does not answer in time.
-func (c *clientLink) ping() bool {
+func (c *clientLink) ping() bool { return c.pingWithin(c.pingTimeout) }
+
+func (c *clientLink) pingWithin(patience time.Duration) bool {
 	c.mu.Lock()
 	c.seq++
 	seq, pong := c.seq, make(chan struct{})
@@ -222,7 +224,7 @@ func (c *clientLink) ping() bool {
 	if err := c.send(wire.Ping{Seq: seq, Idle: c.idle()}); err != nil {
 		return false
 	}
-	timer := time.NewTimer(c.pingTimeout)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-pong:

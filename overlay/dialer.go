@@ -40,6 +40,9 @@ func NewDialer(o DialerOptions) *Dialer {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.KnockTime == nil {
+		o.KnockTime = o.Now
+	}
 	if o.Dial == nil {
 		o.Dial = dialNetwork
 	}
@@ -309,7 +312,7 @@ func (d *Dialer) try(ctx context.Context, t Target, stream string, r route) outc
 
 // seal makes a knock for one route.
 func (d *Dialer) seal(t Target, stream string, r route) (wire.Knock, error) {
-	q := wire.Request{Node: d.ident.id, Device: t.Node, Relay: r[len(r)-1].ID, Time: d.o.Now(), Stream: stream}
+	q := wire.Request{Node: d.ident.id, Device: t.Node, Relay: r[len(r)-1].ID, Time: d.o.KnockTime(), Stream: stream}
 	rand.Read(q.Nonce[:]) //nolint:errcheck // never fails
 	return q.Seal(d.o.Account)
 }

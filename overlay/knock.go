@@ -150,7 +150,7 @@ func (d *Device) suspect(k *knock) {
 		}
 		for _, g := range d.relays {
 			if g.addr.ID == id.relay {
-				g.check()
+				g.check(d.o.PingTimeout)
 			}
 		}
 	}

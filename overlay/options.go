@@ -114,10 +114,12 @@ type Target struct {
 type DialerOptions struct {
 	Account *key.Pair
 	Node    key.NodeKey // zero: a fresh one, so that nobody can link this consumer's runs
-	Via     []RelayAddr // the consumer's own relays; empty: the device's relays are reached directly
-	Log     *slog.Logger
-	Now     func() time.Time
-	Dial    DialFunc
+	// KnockTime is the time that knocks carry, which devices compare with theirs; nil: Now.
+	KnockTime func() time.Time
+	Via       []RelayAddr // the consumer's own relays; empty: the device's relays are reached directly
+	Log       *slog.Logger
+	Now       func() time.Time
+	Dial      DialFunc
 
 	Stagger      time.Duration // before a second relay of the device is tried too; 300 ms
 	ProbeAfter   time.Duration // least silence after which a session in use is probed; 2 s

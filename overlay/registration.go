@@ -76,7 +76,7 @@ func (g *registration) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		nudged := g.device.nudged.wait()
-		err := g.once(ctx)
+		err := g.once(ctx, nudged)
 		if ctx.Err() != nil {
 			return
 		}
@@ -130,10 +130,27 @@ func (g *registration) set(l *clientLink, connected bool, err error) {
 	}
 }
 
+// errNudged ends an attempt to reach a relay that began before the network came back.
+var errNudged = errors.New("begun anew, since the network may have come back")
+
 // once connects, registers, and serves knocks until the link ends. A link that ends for silence takes its sessions along: the relay is
-// frozen or gone, and their consumers look for another one.
-func (g *registration) once(ctx context.Context) error {
+// frozen or gone, and their consumers look for another one. A nudge before the relay has answered ends it: what was sent while there
+// was no network is lost, and waiting for an answer to it would take long.
+func (g *registration) once(ctx context.Context, nudged <-chan struct{}) error {
 	d := g.device
+	var waiter sync.WaitGroup
+	defer waiter.Wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	reached := make(chan struct{})
+	waiter.Go(func() {
+		select {
+		case <-nudged:
+			cancel(errNudged)
+		case <-reached:
+		case <-ctx.Done():
+		}
+	})
 	link, err := dialLink(ctx, g.addr, func() (*identity, error) { return d.ident, nil }, d.o.Dial)
 	if err != nil {
 		return err
@@ -147,6 +164,7 @@ func (g *registration) once(ctx context.Context) error {
 				return errors.New("register: unexpected answer")
 			}
 			registered = true
+			close(reached)
 			link.rtt.Store(int64(max(time.Since(asked), 1)))
 			link.raw.SetReadDeadline(time.Time{}) //nolint:errcheck // a closed connection fails the read
 			g.set(link, true, nil)
@@ -172,7 +190,7 @@ func (g *registration) once(ctx context.Context) error {
 }
 
 // check finds out soon whether the relay is alive; the answer is the link's end or nothing.
-func (g *registration) check() {
+func (g *registration) check(patience time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.link == nil || !g.connected || g.checking {
@@ -181,7 +199,7 @@ func (g *registration) check() {
 	g.checking = true
 	link := g.link
 	g.device.work.Go(func() {
-		link.ping()
+		link.pingWithin(patience)
 		g.mu.Lock()
 		g.checking = false
 		g.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"iod/key"
 )
@@ -105,6 +106,9 @@ func (d *Device) End(match func(Request) bool) {
 	}
 }
 
+// nudgePatience is how long a relay may take to answer when the network has just come back: most connections have died then.
+const nudgePatience = 1500 * time.Millisecond
+
 // Nudge says that the network may be there again: what waits before it tries to reach a relay tries soon, and relays that were
 // not heard of lately are asked whether they are alive.
 func (d *Device) Nudge() {
@@ -112,7 +116,7 @@ func (d *Device) Nudge() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, g := range d.relays {
-		g.check()
+		g.check(min(d.o.PingTimeout, nudgePatience))
 	}
 }
 

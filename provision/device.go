@@ -36,10 +36,12 @@ type Options struct {
 
 	// Dial opens all connections to the chain and to relays; nil: the network.
 	Dial overlay.DialFunc
+	// Local opens the connections to streams' targets; nil: the network.
+	Local overlay.DialFunc
 	// Clock returns the device's clock for a time that is past for sure; nil: the machine's.
 	Clock func(floor time.Time) *clock.Clock
-	// Bare leaves out what ties the device to its machine: the control socket, the metrics, and the watches of the manifest's files and
-	// of the network.
+	// Bare leaves out what ties the device to its machine: programs, the control socket, the metrics, and the watches of the
+	// manifest's files and of the network.
 	Bare bool
 	// Changed tells of something that the service manager or a test wants to know: see Notice. It must not block. nil: nobody is told.
 	Changed func(Notice)
@@ -163,7 +165,9 @@ func (d *Device) Run(ctx context.Context) error {
 	defer record.Wait()
 	defer endRecord()
 	d.note(audit.Entry{Kind: audit.Start, Reason: d.o.Version})
-	group.Go(func() error { return d.programs.Run(inner) })
+	if !d.o.Bare {
+		group.Go(func() error { return d.programs.Run(inner) })
+	}
 	group.Go(func() error { return d.online(inner) })
 	if !d.o.Bare {
 		group.Go(func() error { return d.serve(inner) })
@@ -290,5 +294,7 @@ func (d *Device) Nudge() {
 	if l := d.running(); l != nil {
 		l.client.Nudge()
 		l.node.Nudge()
+		judges, _ := l.court.sitting()
+		judges.Nudge()
 	}
 }

@@ -31,7 +31,7 @@ func (d *Device) newHandlers(m *Manifest) *handlers {
 			if old != nil && old.scopes[s.Name] != nil && !moved(streamOf(was, s.Name), &s) {
 				scope = old.scopes[s.Name]
 			}
-			f := mqtt.Filter{Target: s.Target, Scope: scope, User: s.User, Log: d.log}
+			f := mqtt.Filter{Target: s.Target, Scope: scope, User: s.User, Log: d.log, Dial: d.o.Local}
 			if s.PasswordEnv != "" {
 				f.Password = mqtt.Secret(d.o.Env(s.PasswordEnv))
 			}
@@ -39,7 +39,7 @@ func (d *Device) newHandlers(m *Manifest) *handlers {
 		case "udp":
 			h.of[s.Name] = overlay.UDP(s.Target)
 		default:
-			h.of[s.Name] = overlay.TCP(s.Target)
+			h.of[s.Name] = overlay.TCPBy(d.o.Local, s.Target)
 		}
 	}
 	return h

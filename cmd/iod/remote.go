@@ -13,6 +13,7 @@ import (
 
 	"iod/access"
 	"iod/chain"
+	"iod/clock"
 	"iod/document"
 	"iod/key"
 	"iod/overlay"
@@ -27,6 +28,7 @@ type remote struct {
 	device key.AccountID
 	stream string
 	log    *slog.Logger
+	clock  *clock.Clock                    // by the chain, since devices go by it
 	last   atomic.Pointer[document.Device] // the newest document as of which access was granted
 }
 
@@ -49,8 +51,9 @@ func (a *app) remote(ctx context.Context, deviceArg, stream string, via []string
 		return nil, err
 	}
 	log := a.serviceLog()
-	d := overlay.NewDialer(overlay.DialerOptions{Account: self, Via: relays, Log: log})
-	return &remote{chain: client, dialer: d, self: self, device: device, stream: stream, log: log}, nil
+	now := clock.New(time.Time{})
+	d := overlay.NewDialer(overlay.DialerOptions{Account: self, Via: relays, Log: log, KnockTime: now.Now})
+	return &remote{chain: client, dialer: d, self: self, device: device, stream: stream, log: log, clock: now}, nil
 }
 
 func (r *remote) close() {
@@ -80,11 +83,28 @@ func (r *remote) document(ctx context.Context) (document.Device, *chain.Block, e
 	if err != nil {
 		return dev, b, err
 	}
+	if err := r.tick(ctx, b); err != nil {
+		return dev, b, err
+	}
 	if verdict.State != document.Verified {
 		return dev, b, hint(fmt.Errorf("document of %s is %s: %s", r.device.DID(), verdict.State, verdict.Reason),
 			"a running device publishes its own document again within a block or two; try again shortly")
 	}
 	return dev, b, nil
+}
+
+// tick tells the clock what time it is on the chain: a machine whose own clock is wrong may knock all the same.
+func (r *remote) tick(ctx context.Context, b *chain.Block) error {
+	m, err := b.Metadata(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := b.Time(ctx)
+	if err != nil {
+		return err
+	}
+	r.clock.Observe(now, access.Clocked(m))
+	return nil
 }
 
 // readDevice reads and judges the device document at a block.
