@@ -127,7 +127,8 @@ type arrival struct {
 	pending
 	conn    *tls.Conn
 	raw     net.Conn
-	release func() // of the link
+	data    *measured // raw, as conn uses it
+	release func()    // of the link
 }
 
 // Pauses between rounds that ended early: a relay that keeps closing must not be hammered.
@@ -325,7 +326,8 @@ func (d *Dialer) await(ctx context.Context, p pending, t Target) (*arrival, erro
 	if err != nil {
 		return nil, err
 	}
-	conn := tls.Client(raw, d.ident.config(wire.ALPNData, &t.Node))
+	data := &measured{Conn: raw}
+	conn := tls.Client(data, d.ident.config(wire.ALPNData, &t.Node))
 	done := make(chan struct{})
 	defer close(done)
 	d.work.Go(func() { // a relay that froze or went away takes the token along
@@ -339,5 +341,5 @@ func (d *Dialer) await(ctx context.Context, p pending, t Target) (*arrival, erro
 		raw.Close()
 		return nil, fmt.Errorf("relay %s: session: %w", p.link.addr.Host, err)
 	}
-	return &arrival{pending: p, conn: conn, raw: raw}, nil
+	return &arrival{pending: p, conn: conn, raw: raw, data: data}, nil
 }

@@ -69,7 +69,8 @@ func (r *Relay) forwardDial() DialFunc {
 func (r *Relay) onUpstream(l *clientLink) {
 	l.onProbed = func(f wire.Probed) {
 		if p, from := r.upstreamPair(l, f.Session); from != nil {
-			from.send(wire.Probed{Session: uint64(p.id), Seq: f.Seq, Alive: f.Alive}) //nolint:errcheck // the asker may be gone
+			f.Session = uint64(p.id)
+			from.send(f) //nolint:errcheck // the asker may be gone
 		}
 	}
 	l.onFrame = func(f wire.Frame) error {

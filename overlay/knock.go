@@ -212,11 +212,33 @@ func (d *Device) withdrawn(id sessionKey) {
 	}
 }
 
-// alive reports whether a session, or the knock for it, exists.
-func (d *Device) alive(id sessionKey) bool {
+// probed tells how a session is, or the knock for it.
+func (d *Device) probed(id sessionKey) wire.Probed {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.sessions[id] != nil || d.pending[id] != nil
+	f := wire.Probed{Session: id.number, Alive: d.sessions[id] != nil || d.pending[id] != nil}
+	if s := d.sessions[id]; s != nil {
+		if c := s.conn.Load(); c != nil {
+			f.In, f.Out, f.Waits = c.in.Load(), c.out.Load(), c.reading.Load() > 0
+		}
+	}
+	return f
+}
+
+// tellAll tells the consumers of all sessions over a relay, unasked, how far they have come: after a time without network their
+// connections may be dead, and only both ends together can see it.
+func (d *Device) tellAll(relay key.NodeID, link *clientLink) {
+	d.mu.Lock()
+	var ids []sessionKey
+	for id, s := range d.sessions {
+		if id.relay == relay && s.conn.Load() != nil {
+			ids = append(ids, id)
+		}
+	}
+	d.mu.Unlock()
+	for _, id := range ids {
+		link.send(d.probed(id)) //nolint:errcheck // the link's end is noticed elsewhere
+	}
 }
 
 // cutRelay ends the sessions that run over a relay.

@@ -309,5 +309,6 @@ func (r *Relay) probed(dev *client, f wire.Probed) {
 	}
 	from := p.from
 	r.mu.Unlock()
-	from.send(wire.Probed{Session: uint64(p.id), Seq: f.Seq, Alive: f.Alive}) //nolint:errcheck // the asker may be gone
+	f.Session = uint64(p.id)
+	from.send(f) //nolint:errcheck // the asker may be gone
 }

@@ -28,6 +28,10 @@ type prober struct {
 type probed struct {
 	watch *watch
 	fail  func(error)
+	data  *measured
+	there lag       // what was sent and has not arrived
+	here  lag       // what the device has sent and has not arrived
+	again time.Time // when a lag is looked at again; zero: there is none
 	asked uint32    // sequence number of the first probe under way, 0 if none
 	tries int       // probes under way
 	until time.Time // when the answer must have come
@@ -59,7 +63,7 @@ func (d *Dialer) keep(a *arrival, w *watch, fail func(error)) func() {
 	defer d.mu.Unlock()
 	p := d.probes[a.link]
 	if p != nil {
-		p.add(a.ID, &probed{watch: w, fail: fail})
+		p.add(a.ID, &probed{watch: w, fail: fail, data: a.data})
 	}
 	stop := context.AfterFunc(d.ctx, func() { fail(ErrClosed) })
 	return func() {
@@ -142,6 +146,9 @@ func (p *prober) round() time.Duration {
 	next := time.Hour
 	for id, s := range p.sessions {
 		due := s.watch.due()
+		if !s.again.IsZero() {
+			due = s.again
+		}
 		switch {
 		case s.asked != 0 && due.After(now): // data came after all
 			s.asked = 0
@@ -194,15 +201,31 @@ func (p *prober) answer(f wire.Probed) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.sessions[uint32(f.Session)]
-	if s == nil || s.asked == 0 || f.Seq < s.asked {
+	asked := s != nil && s.asked != 0 && f.Seq >= s.asked
+	if !asked && (s == nil || f.Seq != 0) {
 		return
 	}
-	s.asked = 0
+	if asked {
+		s.asked = 0
+	}
 	if !f.Alive {
 		s.fail(fmt.Errorf("%w: the device has no such session any more", ErrLost))
 		delete(p.sessions, uint32(f.Session))
 		return
 	}
-	s.watch.answered()
+	now, patience := p.dialer.o.Now(), p.dialer.o.ProbeTimeout
+	if s.stalled(f, now, patience) {
+		s.fail(fmt.Errorf("%w: nothing passes through relay %s any more although the device answers", ErrLost, p.link.addr.Host))
+		delete(p.sessions, uint32(f.Session))
+		return
+	}
+	if s.again = (time.Time{}); s.there.lags() || s.here.lags() {
+		s.again = now.Add(patience)
+		p.expectLocked(s.again)
+		return
+	}
+	if asked {
+		s.watch.answered()
+	}
 	p.expectLocked(s.watch.due())
 }

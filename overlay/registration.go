@@ -168,6 +168,7 @@ func (g *registration) once(ctx context.Context, nudged <-chan struct{}) error {
 			link.rtt.Store(int64(max(time.Since(asked), 1)))
 			link.raw.SetReadDeadline(time.Time{}) //nolint:errcheck // a closed connection fails the read
 			g.set(link, true, nil)
+			d.tellAll(g.addr.ID, link)
 			d.o.Log.Info("overlay: relay reached", "relay", g.addr.Host, "node", g.addr.ID)
 			return nil
 		}
@@ -187,6 +188,16 @@ func (g *registration) once(ctx context.Context, nudged <-chan struct{}) error {
 		d.cutRelay(g.addr.ID, err)
 	}
 	return err
+}
+
+// live returns the link to the relay that the device is registered at, nil if it is not.
+func (g *registration) live() *clientLink {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.connected {
+		return nil
+	}
+	return g.link
 }
 
 // check finds out soon whether the relay is alive; the answer is the link's end or nothing.
@@ -218,7 +229,9 @@ func (d *Device) serveFrame(g *registration, link *clientLink, f wire.Frame) err
 		d.withdrawn(sessionKey{g.addr.ID, f.Session})
 		return nil
 	case wire.Probe:
-		return link.send(wire.Probed{Session: f.Session, Seq: f.Seq, Alive: d.alive(sessionKey{g.addr.ID, f.Session})})
+		answer := d.probed(sessionKey{g.addr.ID, f.Session})
+		answer.Seq = f.Seq
+		return link.send(answer)
 	}
 	return fmt.Errorf("unexpected frame %T", f)
 }

@@ -117,6 +117,9 @@ func (d *Device) Nudge() {
 	defer d.mu.Unlock()
 	for _, g := range d.relays {
 		g.check(min(d.o.PingTimeout, nudgePatience))
+		if link := g.live(); link != nil {
+			d.work.Go(func() { d.tellAll(g.addr.ID, link) })
+		}
 	}
 }
 

@@ -25,8 +25,9 @@ type session struct {
 	pass    Pass
 	since   time.Time // by the device's clock
 	began   time.Time
-	why     atomic.Pointer[error] // for which it is withdrawn
-	gone    flag                  // the stream is not there any more as it was
+	conn    atomic.Pointer[measured] // its data connection, once there is one
+	why     atomic.Pointer[error]    // for which it is withdrawn
+	gone    flag                     // the stream is not there any more as it was
 	ctx     context.Context
 	cut     context.CancelCauseFunc // ends everything at once
 
@@ -76,7 +77,9 @@ func (s *session) run(wait context.Context) error {
 	defer raw.Close()
 	stop := context.AfterFunc(s.ctx, func() { abort(raw) })
 	defer stop()
-	conn, mode, err := s.handshake(raw)
+	data := &measured{Conn: raw}
+	s.conn.Store(data)
+	conn, mode, err := s.handshake(data)
 	if err != nil {
 		return s.cause(err)
 	}

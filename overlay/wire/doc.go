@@ -22,7 +22,7 @@
 //	05 INVITE      relay → device      session 64 │ life 16 │ source 64 │ token 256 │ knock
 //	06 CANCEL      both                session 64: a consumer gives a knock up, a device cuts a session
 //	07 PROBE       both                session 64 │ seq 32
-//	08 PROBED      both                session 64 │ seq 32 │ alive 8
+//	08 PROBED      both                session 64 │ seq 32 │ alive 8 │ waits 8 │ in 64 │ out 64
 //	09 PING        node → relay        seq 32 │ idle 16
 //	0a PONG        relay → node        seq 32
 //	0b GOODBYE     relay → node        reason 8 │ text

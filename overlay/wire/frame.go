@@ -97,8 +97,10 @@ type (
 	// Probed answers Probe.
 	Probed struct {
 		Session uint64
-		Seq     uint32
+		Seq     uint32 // 0: nobody asked
 		Alive   bool
+		Waits   bool   // the device waits for more of the session's data connection
+		In, Out uint64 // bytes that it has read from there and written to there
 	}
 	// Ping asks for Pong.
 	Ping struct {
@@ -199,7 +201,12 @@ func (f Probe) appendBody(b []byte) []byte {
 
 func (f Probed) appendBody(b []byte) []byte {
 	b = be.AppendUint32(be.AppendUint64(b, f.Session), f.Seq)
-	if f.Alive {
+	b = appendBool(appendBool(b, f.Alive), f.Waits)
+	return be.AppendUint64(be.AppendUint64(b, f.In), f.Out)
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
 		return append(b, 1)
 	}
 	return append(b, 0)

@@ -47,7 +47,7 @@ func (r *reader) frame(t Type) Frame {
 	case TypeProbe:
 		return Probe{Session: r.u64(), Seq: r.u32()}
 	case TypeProbed:
-		return Probed{Session: r.u64(), Seq: r.u32(), Alive: r.bool()}
+		return Probed{Session: r.u64(), Seq: r.u32(), Alive: r.bool(), Waits: r.bool(), In: r.u64(), Out: r.u64()}
 	case TypePing:
 		return Ping{Seq: r.u32(), Idle: r.u16()}
 	case TypePong:

@@ -26,7 +26,7 @@ func frames() []Frame {
 		Invite{Session: 1 << 40, Life: 60, Source: Source{1}, Token: Token{2}, Knock: Knock{3}},
 		Cancel{Session: 1 << 40},
 		Probe{Session: 5, Seq: 6},
-		Probed{Session: 5, Seq: 6, Alive: true},
+		Probed{Session: 5, Seq: 6, Alive: true, Waits: true, In: 1 << 40, Out: 9},
 		Probed{Session: 5, Seq: 7},
 		Ping{Seq: 1, Idle: 600},
 		Pong{Seq: 1},
