@@ -12,8 +12,14 @@ type pulse struct {
 	done chan struct{} // nil: none is
 }
 
-// Alive returns nil when every part of the device answers before ctx ends: none of them holds its lock for good.
+// Alive returns nil when every part of the device answers before ctx ends: none of them holds its lock for good. A device that is about to
+// start lives; it may be asked before Run, and beside it.
 func (d *Device) Alive(ctx context.Context) error {
+	select {
+	case <-d.opened:
+	default:
+		return nil
+	}
 	d.pulse.mu.Lock()
 	done := d.pulse.done
 	if done == nil {

@@ -75,6 +75,7 @@ type Device struct {
 	clock   *clock.Clock
 	state   *state
 	audit   *audit.Log
+	opened  chan struct{} // closed when all above is there, and the programs
 
 	manifest  atomic.Pointer[Manifest] // as it is carried out
 	handlers  atomic.Pointer[handlers]
@@ -107,7 +108,7 @@ func NewDevice(o Options) (*Device, error) {
 		o.Changed = func(Notice) {}
 	}
 	d := &Device{o: o, log: o.Log, account: o.Key.Account(), node: o.Key.NodeKey(), lost: map[overlay.RelayAddr]bool{},
-		stirred: make(chan struct{}, 1), nudged: make(chan struct{}, 1), metricsMoved: make(chan struct{}, 1)}
+		opened: make(chan struct{}), stirred: make(chan struct{}, 1), nudged: make(chan struct{}, 1), metricsMoved: make(chan struct{}, 1)}
 	if err := d.check(o.Manifest); err != nil {
 		return nil, err
 	}
@@ -158,6 +159,7 @@ func (d *Device) Run(ctx context.Context) error {
 		return err
 	}
 	defer d.state.close()
+	close(d.opened)
 	group, inner := errgroup.WithContext(ctx)
 	var record sync.WaitGroup // outlives the others: it tells of their end
 	recording, endRecord := context.WithCancel(context.WithoutCancel(ctx))

@@ -52,8 +52,13 @@ type refused struct {
 }
 
 // Reload reads the manifest again and carries out what differs, and only that. What it refuses is an error that wraps ErrRefused, and
-// a *ManifestError when there are mistakes in it; then nothing has changed.
+// a *ManifestError when there are mistakes in it; then nothing has changed. Before Run it waits.
 func (d *Device) Reload(ctx context.Context) (*Reload, error) {
+	select {
+	case <-d.opened:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("reload the manifest: the device does not run: %w", ctx.Err())
+	}
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	d.o.Changed(Reloading)
