@@ -28,28 +28,38 @@ func Python(t testing.TB, input []byte, script string, args ...string) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), installTime+scriptTime)
 	defer cancel()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skipf("SKIPPED: NOT CHECKED BY %s: python3 is not installed here: %v", script, err)
-	}
-	home, err := installPython(ctx, python)
-	if errors.Is(err, errNoVenv) {
-		t.Skipf("SKIPPED: NOT CHECKED BY %s: %v", script, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	python := PythonPath(t)
 	text, err := pythonFiles.ReadFile(script)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(home, "bin", "python3"), append([]string{"-c", string(text)}, args...)...)
+	cmd := exec.CommandContext(ctx, python, append([]string{"-c", string(text)}, args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = bytes.NewReader(input), &out, &errs, 5*time.Second
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("python3 %s: %v (%v)\n%s", script, err, ctx.Err(), errs.String())
 	}
 	return out.Bytes()
+}
+
+// PythonPath returns a Python that has the packages of requirements.txt, for tests that run programs of their own. The test is skipped
+// where there is no Python with venv.
+func PythonPath(t testing.TB) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), installTime)
+	defer cancel()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skipf("SKIPPED: NOT CHECKED BY PYTHON: python3 is not installed here: %v", err)
+	}
+	home, err := installPython(ctx, python)
+	if errors.Is(err, errNoVenv) {
+		t.Skipf("SKIPPED: NOT CHECKED BY PYTHON: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(home, "bin", "python3")
 }
 
 var errNoVenv = errors.New("python3 makes no virtual environment here (Debian package python3-venv)")

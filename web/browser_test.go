@@ -77,6 +77,12 @@ type tab struct {
 // newTab opens a page of a size. At the end of the test it must have no faults.
 func newTab(t *testing.T, srv *httptest.Server, width, height int64, dark bool) *tab {
 	t.Helper()
+	return newTabAt(t, srv.URL, width, height, dark)
+}
+
+// newTabAt is newTab for pages at a URL.
+func newTabAt(t *testing.T, base string, width, height int64, dark bool) *tab {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("a browser takes its time")
 	}
@@ -84,7 +90,7 @@ func newTab(t *testing.T, srv *httptest.Server, width, height int64, dark bool) 
 	if chromium.err != nil {
 		t.Skipf("SKIPPED: PAGES NOT SEEN IN A BROWSER: %v", chromium.err)
 	}
-	b := &tab{t: t, base: srv.URL}
+	b := &tab{t: t, base: base}
 	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.hear))
 	b.ctx = ctx
 	t.Cleanup(func() {
@@ -252,6 +258,11 @@ func (b *tab) query() string {
 func (b *tab) click(selector string) {
 	b.t.Helper()
 	b.run(chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+}
+
+// typeInto types text into a field.
+func typeInto(selector, text string) chromedp.Action[chromedp.Void] {
+	return chromedp.SendKeys(chromedp.CSS(selector), text)
 }
 
 // press types keys: single characters, or names of keys in the form of the DOM.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +65,60 @@ func TestShellReadsTheWord(t *testing.T) {
 		if left, _ := os.ReadDir(c.Dir); len(left) > 0 {
 			t.Fatalf("%s has made %v", sh, left[0])
 		}
+	}
+}
+
+// TestCommandsReachTheProgram pastes whole commands into a shell whose programs tell their arguments: each is one command, of the words
+// that are meant, whatever the topics are.
+func TestCommandsReachTheProgram(t *testing.T) {
+	tools, dir := t.TempDir(), t.TempDir()
+	for _, name := range []string{"iod", "mosquitto_sub", "curl", "ffplay", "ffmpeg", "nc"} {
+		tell := "#!/bin/sh\nprintf '%s\\0' " + name + " \"$@\"\n"
+		if err := os.WriteFile(filepath.Join(tools, name), []byte(tell), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	argv := func(code string) []string {
+		t.Helper()
+		c := exec.Command("/bin/sh", "-c", code)
+		c.Dir, c.Env = dir, []string{"PATH=" + tools}
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", code, err, out)
+		}
+		return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	}
+	strange := rapid.SliceOfN(rapid.StringN(1, 30, 100), 0, 4)
+	for i := range 40 {
+		topics := slices.Concat(mean, strange.Example(i))
+		if i > 0 {
+			topics = topics[len(mean):]
+		}
+		want := []string{"mosquitto_sub", "-h", "127.0.0.1", "-p", "1883"}
+		for _, topic := range topics {
+			if _, err := shell(topic); err == nil {
+				want = append(want, "-t", topic)
+			}
+		}
+		if len(want) == 5 {
+			continue // nothing that could be pasted
+		}
+		if got := argv(codeOf(t, "mqtt", "mosquitto_sub", topics...)); !slices.Equal(got, append(want, "-v")) {
+			t.Fatalf("the shell reads %q, want %q", got, want)
+		}
+	}
+	for _, kind := range []string{"mqtt", "http", "rtsp", "tcp", "udp"} {
+		for _, w := range waysTo(storetest.Account(t, "ways").Account(), streamOfKind(kind, "a/#")) {
+			if !w.OneLine() {
+				continue
+			}
+			if got, want := argv(w.Code), strings.Fields(strings.ReplaceAll(w.Code, "'a/#'", "a/#")); !slices.Equal(got, want) {
+				t.Errorf("%s is read as %q", w.Code, got)
+			}
+		}
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Fatalf("the shell has made %v", left[0])
 	}
 }
 
@@ -159,45 +214,6 @@ for node in ast.walk(tree):
 		if kind == "mqtt" && string(out) != strings.Join(mean, "\n")+"\n" {
 			t.Errorf("Python reads the topics as %s", out)
 		}
-	}
-}
-
-// TestMessagesArrive runs what is shown for MQTT against a broker: only the port is another.
-func TestMessagesArrive(t *testing.T) {
-	if _, err := exec.LookPath("mosquitto_sub"); err != nil {
-		t.Skip("no mosquitto_sub (Debian package mosquitto-clients)")
-	}
-	at := broker(t)
-	code := codeOf(t, "mqtt", "mosquitto_sub", "measurements/wind", "it's $HOME/`x`")
-	c := exec.Command("sh", "-c", strings.Replace(code, "-p 1883", "-p "+at, 1)+" -C 1 -W 20")
-	out, err := c.CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), "measurements/wind [{") {
-		t.Errorf("mosquitto_sub: %v: %s", err, out)
-	}
-	file := filepath.Join(t.TempDir(), "main.go")
-	code = strings.Replace(codeOf(t, "mqtt", "Go", "measurements/wind"), "127.0.0.1:1883", "127.0.0.1:"+at, 1)
-	if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(t.TempDir(), "reader")
-	if out, err := exec.Command("go", "build", "-o", binary, file).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	reader := exec.Command(binary)
-	pipe, err := reader.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := reader.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Wait() //nolint:errcheck // it is killed
-	defer reader.Process.Kill()
-	stop := time.AfterFunc(20*time.Second, func() { reader.Process.Kill() })
-	defer stop.Stop()
-	line, err := bufio.NewReader(pipe).ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "measurements/wind [{") {
-		t.Errorf("the Go program prints %q, %v", line, err)
 	}
 }
 

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 	if shop.stop != nil {
 		shop.stop()
 	}
+	endWorlds()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
