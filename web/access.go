@@ -115,13 +115,13 @@ type pendingView struct {
 	Note         string
 }
 
-// pending lists what blocks that are not final yet will mean: for one device, or all with nil.
-func (s *site) pending(of *index.Listing) (out []pendingView) {
+// pending lists what blocks above the one that is taken in will mean when they are final: for one device, or all with nil.
+func (s *site) pending(of *index.Listing, taken uint32) (out []pendingView) {
 	if s.Pending == nil {
 		return nil
 	}
 	for _, p := range s.Pending() {
-		if of != nil && (p.Account == nil || *p.Account != of.Account) {
+		if p.At.Block <= taken || of != nil && (p.Account == nil || *p.Account != of.Account) {
 			continue
 		}
 		v := pendingView{At: momentOf(p.At), Who: address(p.Who), Class: "good", Words: "Nothing changes"}

@@ -9,70 +9,105 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
-
-	"iod/interop"
 )
 
 func TestFindFilterPageAndCopy(t *testing.T) {
+	t.Parallel()
 	m, srv := open(t, nil)
-	b := newTab(t, srv, 1440, 900, false)
-	b.open("/")
-	b.settled()
+	for _, width := range []int64{1280, 375} {
+		b := newTab(t, srv, width, 800, width < 1000)
+		b.open("/")
+		b.settled()
+		b.filterAndPage()
+		b.searchAround()
+		b.click(`.device h2 a[href$="` + m.wind.DID() + `"]`)
+		b.await(`location.pathname === "/d/` + m.wind.DID() + `"`)
+		b.copyCommands(m)
+		b.back()
+		b.await(`location.pathname === "/"`)
+		b.settled()
+		if q := b.query(); !strings.Contains(q, "near=40.18,44.51") || !strings.Contains(q, "within=5") {
+			t.Errorf("back from the device leads to %s", q)
+		}
+	}
+}
+
+// unfold opens the filters where they are folded: on phones.
+func (b *tab) unfold() {
+	b.t.Helper()
+	if !eval[bool](b, `document.getElementById("filters").open`) {
+		b.click("#filters > summary")
+		b.await(`document.getElementById("filters").open`)
+	}
+}
+
+// filterAndPage narrows the list, turns its page and goes back.
+func (b *tab) filterAndPage() {
+	b.t.Helper()
 	all := b.text("#count")
+	b.unfold()
 	b.click(`input[name=data_type][value=wind_speed]`)
 	b.await(`location.search.includes("data_type=wind_speed")`)
 	b.settled()
 	found := b.text("#count")
 	if found == all || !strings.HasSuffix(found, "devices") {
-		t.Errorf("of %s the filter leaves %s", all, found)
+		b.t.Errorf("of %s the filter leaves %s", all, found)
+	}
+	if said := eval[string](b, `document.querySelector("p[role=status]").textContent`); said != found {
+		b.t.Errorf("a screen reader is told %q, the page says %q", said, found)
 	}
 	if got := eval[int](b, `document.querySelectorAll(".device").length`); got != perPage {
-		t.Errorf("%d are listed", got)
+		b.t.Errorf("%d are listed", got)
 	}
 	first := b.text(".device h2")
 	b.click(`a[rel=next]`)
 	b.await(`location.search.includes("after=")`)
 	b.settled()
 	if again := b.text("#count"); again != found {
-		t.Errorf("the second page counts %s, the first %s", again, found)
+		b.t.Errorf("the second page counts %s, the first %s", again, found)
 	}
+	b.await(`scrollY === 0 && document.activeElement.id === "list"`) // a new page is read from its beginning
 	b.back()
 	b.await(`!location.search.includes("after=")`)
 	b.settled()
 	if got := b.text(".device h2"); got != first || !strings.Contains(b.query(), "data_type=wind_speed") {
-		t.Errorf("back leads to %s %s, not %s", b.query(), got, first)
+		b.t.Errorf("back leads to %s %s, not %s", b.query(), got, first)
 	}
 	b.click(`.chips a`)
 	b.await(`location.search === ""`)
 	b.settled()
-	b.run(chromedp.SendKeys(chromedp.CSS("#q"), "anemometer\r"))
+}
+
+// searchAround searches by text, near a city, and narrower than is offered first.
+func (b *tab) searchAround() {
+	b.t.Helper()
+	b.run(typeInto("#q", "anemometer\r"))
 	b.await(`location.search === "?q=anemometer"`)
 	b.settled()
-	b.run(chromedp.SendKeys(chromedp.CSS("#place"), "Yerevan\r"))
+	b.unfold()
+	b.run(typeInto("#place", "Yerevan\r"))
 	b.await(`location.search.includes("near=40.18,44.51")`)
 	b.settled()
 	b.do(`(document.getElementById("within").value = "5", document.getElementById("within").dispatchEvent(new Event("change", {bubbles: true})))`)
 	b.await(`location.search.includes("within=5")`)
 	b.settled()
-	b.click(`.device h2 a[href$="` + m.wind.DID() + `"]`)
-	b.await(`location.pathname === "/d/` + m.wind.DID() + `"`)
+}
+
+// copyCommands takes commands of a device's page by its buttons, one of them with the reader's address in it.
+func (b *tab) copyCommands(m *market) {
+	b.t.Helper()
 	b.allowClipboard()
+	b.await(`document.querySelector("button[data-copy=c-wind-0]:not([hidden])")`)
 	b.click(`button[data-copy=c-wind-0]`)
 	b.await(`document.querySelector("button[data-copy=c-wind-0]").textContent === "Copied"`)
 	if got, want := b.clipboard(), "iod subscribe "+m.wind.DID()+" wind --key me.key"; got != want {
-		t.Errorf("copied was %q, want %q", got, want)
+		b.t.Errorf("copied was %q, want %q", got, want)
 	}
-	b.run(chromedp.SendKeys(chromedp.CSS("#mine"), m.legacy.String()))
+	b.run(typeInto("#mine", m.legacy.String()))
 	b.click(`button[data-copy=c-grant]`)
 	b.await(`document.querySelector("button[data-copy=c-grant]").textContent === "Copied"`)
 	if got, want := b.clipboard(), fmt.Sprintf("iod access grant --device %s --stream wind %s --key owner.key", m.wind.DID(), m.legacy); got != want {
-		t.Errorf("copied was %q, want %q", got, want)
-	}
-	b.back()
-	b.await(`location.pathname === "/"`)
-	b.settled()
-	if q := b.query(); !strings.Contains(q, "near=40.18,44.51") || !strings.Contains(q, "within=5") {
-		t.Errorf("back from the device leads to %s", q)
+		b.t.Errorf("copied was %q, want %q", got, want)
 	}
 }
 
@@ -87,6 +122,7 @@ func counted(t *testing.T, b *tab) int {
 }
 
 func TestMapAndListInStep(t *testing.T) {
+	t.Parallel()
 	_, srv := open(t, nil)
 	b := newTab(t, srv, 1440, 900, false)
 	b.open("/")
@@ -133,6 +169,7 @@ const outside = `(() => {
 })()`
 
 func TestPointsAndEntries(t *testing.T) {
+	t.Parallel()
 	m, srv := open(t, nil)
 	b := newTab(t, srv, 1440, 900, false)
 	b.open("/?bbox=44.4,40.1,44.7,40.3")
@@ -174,6 +211,7 @@ func TestPointsAndEntries(t *testing.T) {
 const focused = `(() => { const e = document.activeElement; return e === document.body ? "BODY" : e.id || (e.className || e.tagName) + " " + (e.getAttribute("aria-label") || e.textContent || "").trim().slice(0, 40); })()`
 
 func TestByKeyboardAlone(t *testing.T) {
+	t.Parallel()
 	_, srv := open(t, nil)
 	b := newTab(t, srv, 1440, 900, false)
 	b.allowClipboard()
@@ -195,7 +233,7 @@ func TestByKeyboardAlone(t *testing.T) {
 			Ring  bool
 			Shown bool
 		}](b, `(() => { const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
-			return {Name: `+focused+`, Ring: s.outlineStyle !== "none" && parseFloat(s.outlineWidth) > 0 || s.boxShadow !== "none" || e.tagName === "SELECT", Shown: r.width > 0 && r.height > 0}; })()`)
+			return {Name: `+focused+`, Ring: s.outlineStyle !== "none" && parseFloat(s.outlineWidth) > 0 || s.boxShadow !== "none" || getComputedStyle(e, "::after").outlineStyle === "solid" || e.tagName === "SELECT", Shown: r.width > 0 && r.height > 0}; })()`)
 		if strings.HasPrefix(stop.Name, "BODY") {
 			break
 		}
@@ -256,6 +294,7 @@ func TestByKeyboardAlone(t *testing.T) {
 }
 
 func TestWithoutScript(t *testing.T) {
+	t.Parallel()
 	m, srv := open(t, nil)
 	for _, width := range []int64{390, 1440} {
 		b := newTab(t, srv, width, 900, false)
@@ -292,6 +331,7 @@ func TestWithoutScript(t *testing.T) {
 }
 
 func TestHostileListingInBrowser(t *testing.T) {
+	t.Parallel()
 	m, srv := open(t, nil)
 	for _, width := range []int64{390, 1440} {
 		b := newTab(t, srv, width, 844, width == 390)
@@ -317,60 +357,6 @@ func TestHostileListingInBrowser(t *testing.T) {
 	}
 }
 
-// sizes are the windows in which every page is looked at.
-var sizes = []struct {
-	name          string
-	width, height int64
-}{{"phone", 390, 844}, {"tablet", 820, 1180}, {"desktop", 1440, 900}}
-
-// TestEveryPage looks at each page at each size, light and dark, keeps a picture, and has axe look for barriers.
-func TestEveryPage(t *testing.T) {
-	m, srv := open(t, nil)
-	axe := string(axeCore(t))
-	pages := map[string]string{
-		"search": "/", "narrow": "/?data_type=wind_speed&near=48.2,16.37&within=2500&sort=distance", "part": "/?bbox=-12,35,45,62&verified=true", "empty": "/?near=-48,-120&within=50&unit=m%2Fs",
-		"wrong": "/?min_price=1e3", "device": "/d/" + m.wind.DID(), "disturbed": "/d/" + m.vouched.DID(), "area": "/d/" + m.named.DID(), "ended": "/d/" + m.gone.DID(),
-		"unsigned": "/d/" + m.legacy.DID(), "operator": "/operator", "missing": "/nothing", "hostile": "/d/" + m.harsh.DID(),
-	}
-	onTablet := map[string]bool{"search": true, "device": true, "operator": true, "hostile": true}
-	for _, size := range sizes {
-		for _, dark := range []bool{false, true} {
-			b := newTab(t, srv, size.width, size.height, dark)
-			b.allow("the server responded with a status of 40")
-			for name, path := range pages {
-				if size.name == "tablet" && !onTablet[name] {
-					continue
-				}
-				b.open(path)
-				if strings.HasPrefix(path, "/?") && name != "wrong" || path == "/" {
-					b.await(`document.querySelector("#map canvas") && !document.querySelector("#list[aria-busy]")`)
-					if name != "empty" {
-						b.settled()
-					}
-				}
-				b.await(`document.readyState === "complete"`)
-				b.do(`await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))`)
-				full := fmt.Sprintf("%s-%s-%s", name, size.name, map[bool]string{true: "dark", false: "light"}[dark])
-				b.fits(full)
-				b.shoot(full, !strings.HasPrefix(path, "/?") && path != "/")
-				if axe != "" && (size.name == "desktop" || !dark) {
-					b.barriers(full, axe)
-				}
-			}
-		}
-	}
-}
-
-// barriers has axe-core, which nobody here wrote, look at the page.
-func (b *tab) barriers(what, axe string) {
-	b.t.Helper()
-	b.do(axe)
-	found := eval[[]string](b, `axe.run({resultTypes: ["violations"]}).then((r) => r.violations.flatMap((v) => v.nodes.slice(0, 3).map((n) => v.id + ": " + n.target.join(" ") + ": " + n.failureSummary.slice(0, 240))))`)
-	for _, f := range found {
-		b.t.Errorf("%s: %s", what, f)
-	}
-}
-
 // TestSoonSeen loads the first page over a line of 10 Mbit/s with 40 ms of delay and nothing in the cache.
 func TestSoonSeen(t *testing.T) {
 	_, srv := open(t, nil)
@@ -389,6 +375,7 @@ func TestSoonSeen(t *testing.T) {
 }
 
 func TestOperatorKeepsUp(t *testing.T) {
+	t.Parallel()
 	_, srv := open(t, nil)
 	b := newTab(t, srv, 1440, 900, false)
 	b.open("/operator")
@@ -411,6 +398,7 @@ func TestOperatorKeepsUp(t *testing.T) {
 }
 
 func TestServerThatFailsIsTold(t *testing.T) {
+	t.Parallel()
 	_, srv := open(t, nil)
 	b := newTab(t, srv, 1440, 900, false)
 	b.open("/")
@@ -426,6 +414,7 @@ func TestServerThatFailsIsTold(t *testing.T) {
 }
 
 func TestNearMeAsksOnlyOnClick(t *testing.T) {
+	t.Parallel()
 	_, srv := open(t, nil)
 	b := newTab(t, srv, 390, 844, false)
 	lat, lon, exact := 40.1811, 44.5136, 10.0
@@ -443,12 +432,4 @@ func TestNearMeAsksOnlyOnClick(t *testing.T) {
 	if !strings.Contains(b.text(".device .where"), " km ") && !strings.Contains(b.text(".device .where"), " m ") {
 		t.Errorf("no distance is told: %s", b.text(".device .where"))
 	}
-}
-
-// axeCore is the source of axe-core; empty, with a note, where it cannot be had.
-func axeCore(t *testing.T) []byte {
-	t.Helper()
-	var source []byte
-	t.Run("axe", func(t *testing.T) { source = interop.Node(t, "axe.mjs") })
-	return source
 }

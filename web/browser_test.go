@@ -113,6 +113,7 @@ func newTabAt(t *testing.T, base string, width, height int64, dark bool) *tab {
 	}
 	call(b, network.Enable, network.EnableParams{})
 	call(b, page.Enable, page.EnableParams{})
+	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}) // tests run side by side
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 500})
 	call(b, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: width < 500})
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
@@ -340,8 +341,18 @@ func (b *tab) clipboard() string {
 	return eval[string](b, "navigator.clipboard.readText()")
 }
 
+// clipboard is the browser's, for all its tabs: a test that uses it keeps it to its end.
+var clipboard struct {
+	sync.Mutex
+	owner sync.Map // the test that has it
+}
+
 func (b *tab) allowClipboard() {
 	b.t.Helper()
+	if _, mine := clipboard.owner.LoadOrStore(b.t, true); !mine {
+		clipboard.Lock()
+		b.t.Cleanup(clipboard.Unlock)
+	}
 	b.grant("clipboard-read", "clipboard-write")
 }
 

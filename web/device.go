@@ -130,7 +130,6 @@ func (s *site) device(ctx context.Context, r *http.Request) (*answer, error) {
 	if p.Access, err = s.access(ctx, l); err != nil {
 		return nil, err
 	}
-	p.Pending = s.pending(l)
 	if err := s.tell(ctx, &p, a, r.URL.Query()); err != nil {
 		return nil, err
 	}
@@ -138,6 +137,7 @@ func (s *site) device(ctx context.Context, r *http.Request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Pending = s.pending(l, f.Sync.Block)
 	body, err := s.pages.render("device", f, &p)
 	return &answer{kind: htmlType, body: body}, err
 }
@@ -211,6 +211,8 @@ func streamOf(l *index.Listing, st document.Stream) streamView {
 		v.Title = st.Name
 	}
 	switch {
+	case l.Status != index.Live:
+		v.Closed = "The listing has ended. This is what its last document said; there is no way in any more."
 	case l.State != document.Verified:
 		v.Closed = "iod connects to devices only whose document proves itself. This one is not signed, so there is no way in that could be trusted."
 	case len(l.Device.Relays) == 0:
@@ -262,9 +264,11 @@ func chainOf(l *index.Listing) chainView {
 		v.Class, v.Words = "fair", "Nothing stands in the place of this document now."
 		v.Long = "Somebody removed the document from the chain. The registry lets anyone do that; the listing stays, because the device did not end it. A running device writes its document again."
 	}
-	if l.Expires == index.Never {
+	switch {
+	case l.Status != index.Live:
+	case l.Expires == index.Never:
 		v.Expires = "It has no end."
-	} else {
+	default:
 		v.Expires = fmt.Sprintf("It is valid until block %s.", number(l.Expires))
 	}
 	return v

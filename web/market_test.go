@@ -211,7 +211,7 @@ var shop struct {
 	stop func()
 }
 
-const devices = 600
+const devices = 300
 
 // shared returns the shared market with its atlas, made at the first use.
 func shared(t testing.TB) (*market, *atlas.Atlas) {

@@ -63,7 +63,7 @@ func (s *site) operate(ctx context.Context, r *http.Request, template string) (*
 	} else {
 		f.Sync = syncOf(st, s.Now())
 	}
-	p := operatorPage{Away: away, Figures: s.figures(st, away), Facts: s.facts(st), Pending: s.pending(nil)}
+	p := operatorPage{Away: away, Figures: s.figures(st, away), Facts: s.facts(st), Pending: s.pending(nil, f.Sync.Block)}
 	p.Pending = p.Pending[:min(len(p.Pending), pendingShown)]
 	if template == "operator" && !away {
 		if err := s.asides(ctx, r, &p); err != nil {

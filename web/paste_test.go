@@ -182,6 +182,7 @@ var addressIn = regexp.MustCompile(`\b5[1-9A-HJ-NP-Za-km-z]{47}\b`)
 // TestPasted goes the whole way of a researcher by what a device's page says, pasting every text into a shell or a file: a key, the owner's
 // grant, and then each way into streams of each kind, against a real chain, index, relay and device.
 func TestPasted(t *testing.T) {
+	t.Parallel()
 	p := publish(t)
 	me := addressIn.FindString(p.shell(p.mine, snippetOf(t, p.page, "show")))
 	if me == "" {

@@ -14,6 +14,7 @@ import (
 
 // TestPolkadotJSPublishes: devices that the polkadot.js API writes appear on the pages, and what happens to them later does.
 func TestPolkadotJSPublishes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	pair, err := key.FromURI(key.Sr25519, "//Alice")
 	if err != nil {

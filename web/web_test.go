@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// clock is a time at which the test's market is a few minutes old.
-func clock() time.Time { return storetest.Epoch.Add(2 * time.Hour) }
+// clock is a time at which a part of the test's market is older than an hour.
+func clock() time.Time { return storetest.Epoch.Add(75 * time.Minute) }
 
 // open serves the shared market.
 func open(t *testing.T, change func(*Options)) (*market, *httptest.Server) {
@@ -245,6 +245,8 @@ func testDevice(t *testing.T, m *market, srv *httptest.Server) {
 	}
 	has(t, get(t, srv, "/d/"+m.named.DID()), "A change is on its way", "9999", "&lt;i&gt;forged", "The owner gives a name, no coordinates", "data-area", `class="area"`)
 	has(t, get(t, srv, "/d/"+m.gone.DID()), "This listing has ended", "ended this listing itself", "The owner rounded the coordinates", "within about 6 km")
+	has(t, get(t, srv, "/d/"+m.gone.DID()), "What it shared", "no way in any more")
+	lacks(t, get(t, srv, "/d/"+m.gone.DID()), "iod subscribe", "iod connect", "iod access grant", "It has no end")
 	p = get(t, srv, "/d/"+m.legacy.DID())
 	has(t, p, "Nobody signed it", "older marketplace")
 	if strings.Contains(p.body, "iod subscribe") || strings.Contains(p.body, "iod connect") {
@@ -301,7 +303,7 @@ func testHostile(t *testing.T, m *market, srv *httptest.Server) {
 
 func testOperator(t *testing.T, srv *httptest.Server) {
 	p := get(t, srv, "/operator")
-	has(t, p, "Feeds", ">7<", "9999-2", "&lt;i&gt;forged&lt;/i&gt;", "Set aside", "malformed document", "605 proven, 1 not signed", "blocks behind", "in memory, ready", `rel="next"`)
+	has(t, p, "Feeds", ">7<", "9999-2", "&lt;i&gt;forged&lt;/i&gt;", "Set aside", "malformed document", fmt.Sprintf("%d proven, 1 not signed", devices+5), "blocks behind", "in memory, ready", `rel="next"`)
 	older := get(t, srv, strings.ReplaceAll(regexp.MustCompile(`/operator\?before=\d+`).FindString(p.body), "&amp;", "&"))
 	has(t, older, "Newest", "malformed document")
 	has(t, get(t, srv, "/operator/live"), `id="n-block"`, `id="n-aside"`)

@@ -289,6 +289,6 @@ var unitNames = map[string]string{"m": "metres", "km": "kilometres", "cm": "cent
 	"Pa": "pascals", "hPa": "hectopascals", "kPa": "kilopascals", "bar": "bars", "W": "watts", "kW": "kilowatts", "Wh": "watt-hours", "kWh": "kilowatt-hours",
 	"V": "volts", "A": "amperes", "Hz": "hertz", "lx": "lux", "W/m2": "watts per square metre", "W/m²": "watts per square metre", "dB": "decibels",
 	"dB(A)": "decibels, A-weighted", "ppm": "parts per million", "ppb": "parts per billion", "ug/m3": "micrograms per cubic metre", "µg/m³": "micrograms per cubic metre",
-	"mg/m3": "milligrams per cubic metre", "1/m³": "a cubic metre", "uSv/h": "microsieverts per hour", "µSv/h": "microsieverts per hour", "nSv/h": "nanosieverts per hour",
-	"1/h": "an hour", "1/min": "a minute", "1/s": "a second", "lat": "degrees of latitude", "lon": "degrees of longitude", "kg": "kilograms", "g": "grams", "l": "litres",
-	"l/s": "litres per second", "m3/s": "cubic metres per second", "m³/s": "cubic metres per second", "deg": "degrees", "°": "degrees", "count": "a number of things"}
+	"mg/m3": "milligrams per cubic metre", "1/m³": "per cubic metre", "uSv/h": "microsieverts per hour", "µSv/h": "microsieverts per hour", "nSv/h": "nanosieverts per hour",
+	"1/h": "per hour", "1/min": "per minute", "1/s": "per second", "lat": "degrees of latitude", "lon": "degrees of longitude", "kg": "kilograms", "g": "grams", "l": "litres",
+	"l/s": "litres per second", "m3/s": "cubic metres per second", "m³/s": "cubic metres per second", "deg": "degrees", "°": "degrees", "count": "a number"}
