@@ -75,10 +75,23 @@ func newMarket(t testing.TB, store index.Store, n int) *market {
 	m := &market{store: store, chain: storetest.NewChain("market")}
 	r := rand.New(rand.NewPCG(7, 7))
 	cities := earth.Cities()
+	pairs, documents, signed := make([]*key.Pair, n), make([]document.Device, n), make([][]byte, n)
 	for i := range n {
-		p := storetest.Account(t, storetest.Name(i))
+		pairs[i] = storetest.Account(t, storetest.Name(i))
 		c := cities[int(float64(len(cities))*math.Pow(r.Float64(), 1.6))]
-		m.publish(t, p, ordinary(r, p, c, uint64(i+1)))
+		documents[i] = ordinary(r, pairs[i], c, uint64(i+1))
+	}
+	var wait sync.WaitGroup
+	for part := range runtime.NumCPU() { // with the race detector signatures take their time
+		wait.Go(func() {
+			for i := part; i < n; i += runtime.NumCPU() {
+				signed[i] = storetest.Sign(t, pairs[i], documents[i])
+			}
+		})
+	}
+	wait.Wait()
+	for i, p := range pairs {
+		m.chain.Append(storetest.Write(p.Account(), p.Account(), signed[i], nil))
 	}
 	m.special(t)
 	m.run(t)
@@ -211,7 +224,7 @@ var shop struct {
 	stop func()
 }
 
-const devices = 300
+const devices = 240
 
 // shared returns the shared market with its atlas, made at the first use.
 func shared(t testing.TB) (*market, *atlas.Atlas) {

@@ -133,7 +133,7 @@ func TestPages(t *testing.T) {
 	t.Run("operator", func(t *testing.T) { testOperator(t, srv) })
 	t.Run("http", func(t *testing.T) { testHTTP(t, m, srv) })
 	t.Run("picture", func(t *testing.T) { testPictureSVG(t, srv) })
-	t.Run("weight", func(t *testing.T) { testWeight(t, srv) })
+	t.Run("weight", func(t *testing.T) { testWeight(t, m, srv) })
 }
 
 func testSearch(t *testing.T, m *market, srv *httptest.Server) {
@@ -382,8 +382,9 @@ func testPictureSVG(t *testing.T, srv *httptest.Server) {
 	}
 }
 
-// testWeight: the first page with all that it needs to be seen weighs at most 150 kB on the wire, and the map's data 250 kB.
-func testWeight(t *testing.T, srv *httptest.Server) {
+// testWeight: the first page with all that it needs to be seen weighs at most 40 kB on the wire, the map's data 250 kB, and each further
+// page 12 kB.
+func testWeight(t *testing.T, m *market, srv *httptest.Server) {
 	weigh := func(paths ...string) (sum int) {
 		for _, path := range paths {
 			sum += len(get(t, srv, path, "Accept-Encoding", "gzip").body)
@@ -393,8 +394,13 @@ func testWeight(t *testing.T, srv *httptest.Server) {
 	f := staticFiles()
 	first, data := weigh("/", f.url("app.css"), f.url("app.js"), "/favicon.svg"), weigh(f.url("world-110.bin"), f.url("world-50.bin"), f.url("places.tsv"))
 	t.Logf("first page %d bytes, the map's data %d", first, data)
-	if first > 150_000 || data > 250_000 {
+	if first > 40_000 || data > 250_000 {
 		t.Errorf("the first page weighs %d bytes, the map's data %d", first, data)
+	}
+	for _, path := range []string{"/?data_type=wind_speed&verified=true", "/results?kind=mqtt", "/d/" + m.wind.DID(), "/d/" + m.vouched.DID(), "/d/" + m.aside.DID(), "/operator", "/nothing"} {
+		if n := weigh(path); n > 12_000 {
+			t.Errorf("%s weighs %d bytes", path, n)
+		}
 	}
 }
 

@@ -194,6 +194,7 @@ class Chart {
   occupied() {
     const box = (x, y, r) => [x - r, y - r, x + r, y + r];
     const out = [...this.marks.children].map((m) => box(...this.at(+m.dataset.lat, +m.dataset.lon), parseFloat(m.style.width) / 2 + 2));
+    for (const a of this.areas) if (a.fill) out.push(box(...this.at(a.lat, a.lon), 12));
     if (this.pinned) out.push(box(...this.at(...this.pinned), 14));
     return out;
   }
