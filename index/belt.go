@@ -17,17 +17,20 @@ type parcel struct {
 	moves    bool     // the cursor moves to the block
 	head     uint32   // newest finalised block known when it was read
 	read     uint64   // towards Progress.Done
-	total    uint64   // of Progress.Total, in state
+	total    entries  // of Progress.Total, in state
 
 	weight int64
 	ready  chan struct{} // closed once digested; nil: there was nothing to digest
 }
 
+// entries are how many there are in the state, about.
+type entries struct{ documents, others uint64 }
+
 // The bounds of what is under way between source and store, and of one transaction.
 const (
 	batchBlocks = 1024
-	batchRows   = 2048     // claims, deeds, entities and links
-	beltBytes   = 32 << 20 // about, of memory for what the parcels hold
+	batchRows   = 4096     // claims, deeds, entities and links
+	beltBytes   = 24 << 20 // about, of memory for what the parcels hold
 	perEvent    = 2 << 10  // what a document costs beside its bytes, once it is read
 	perRow      = 256      // what a deed, entity or link costs
 )

@@ -27,7 +27,7 @@ type owners struct {
 // State reads the registry in two passes. AttributeStore is keyed by a hash of account and name, so the account of an entry
 // is found among the DID accounts that OwnerStore names: whoever ever added an attribute to a DID is in there; a runtime
 // without it leaves the documents to name their account. The first pass holds about 100 bytes of memory for each DID. RBAC follows.
-func (s chainSource) State(ctx context.Context, at Cursor, total func(uint64)) iter.Seq2[Part, error] {
+func (s chainSource) State(ctx context.Context, at Cursor, total func(documents, others uint64)) iter.Seq2[Part, error] {
 	return func(yield func(Part, error) bool) {
 		b, err := patiently(ctx, func(ctx context.Context) (*chain.Block, error) { return s.c.BlockAt(ctx, at.Hash) })
 		if err != nil {
@@ -40,11 +40,11 @@ func (s chainSource) State(ctx context.Context, at Cursor, total func(uint64)) i
 			return
 		}
 		c := &census{ctx: ctx, b: b, m: m, at: at, yield: yield}
-		if n, err := c.count(); err != nil {
+		if documents, others, err := c.count(); err != nil {
 			yield(Part{}, fmt.Errorf("read the state at block %d: %w", at.Number, explain(err)))
 			return
 		} else {
-			total(n)
+			total(documents, others)
 		}
 		if err := c.read(); err != nil && !c.stopped {
 			yield(Part{}, fmt.Errorf("read the state at block %d: %w", at.Number, explain(err)))
@@ -69,7 +69,7 @@ func (c *census) has(pallet, item string) bool {
 }
 
 // count tells about how many entries there will be, OwnerStore apart, which goes fast.
-func (c *census) count() (total uint64, err error) {
+func (c *census) count() (documents, others uint64, err error) {
 	items := [][2]string{{did.Pallet, "AttributeStore"}}
 	for _, k := range entityKinds {
 		items = append(items, [2]string{rbac.Pallet, k.Store()})
@@ -83,11 +83,15 @@ func (c *census) count() (total uint64, err error) {
 		}
 		n, err := patiently(c.ctx, func(ctx context.Context) (uint64, error) { return c.b.Count(ctx, i[0], i[1]) })
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		total += n
+		if i[0] == did.Pallet {
+			documents += n
+		} else {
+			others += n
+		}
 	}
-	return total, nil
+	return documents, others, nil
 }
 
 func (c *census) read() error {
@@ -114,7 +118,7 @@ func (c *census) read() error {
 const (
 	partEntries   = 128
 	partDocuments = 1 << 10
-	partLinks     = 1 << 15
+	partLinks     = 1 << 14
 )
 
 // each reads all entries of a map into parts of a size, which it yields. While no endpoint answers it waits, and continues where it was.

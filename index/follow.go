@@ -70,21 +70,21 @@ func (r *runner) readState(ctx context.Context, at Cursor) error {
 	r.meter = newMeter(ReadingState, r.now())
 	return r.stream(ctx, func(ctx context.Context, send func(parcel) bool) error {
 		whole := parcel{block: Block{Cursor: at, FromState: true}, head: at.Number}
-		var entries uint64
-		for part, err := range r.Source.State(ctx, at, func(n uint64) { whole.total = n; send(whole) }) {
+		var read uint64
+		for part, err := range r.Source.State(ctx, at, func(documents, others uint64) { whole.total = entries{documents, others}; send(whole) }) {
 			if err != nil {
 				return err
 			}
 			p := whole
 			p.block.Events, p.entities, p.links, p.read = valid(part.Events, at.Number), part.Entities, part.Links, part.Entries
-			if entries += part.Entries; !send(p) {
+			if read += part.Entries; !send(p) {
 				return ctx.Err()
 			}
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		r.Log.Info("index has read the state", "block", at.Number, "entries", entries)
+		r.Log.Info("index has read the state", "block", at.Number, "entries", read)
 		whole.moves = true
 		send(whole)
 		return ctx.Err()
@@ -176,6 +176,7 @@ type writer struct {
 
 func (w *writer) write(ctx context.Context, batch []*parcel) error {
 	was := w.cursor
+	w.foresee(batch)
 	var passed []Cursor
 	for _, p := range batch {
 		if p.moves && !p.block.FromState && p.block.Number > w.due {
@@ -200,6 +201,25 @@ func (w *writer) write(ctx context.Context, batch []*parcel) error {
 	}
 	w.cursor = &passed[len(passed)-1]
 	return w.tx.Advance(ctx, was, anchorsOf(passed), batch[len(batch)-1].head)
+}
+
+// foresee tells the store which documents may be believed.
+func (w *writer) foresee(batch []*parcel) {
+	tx, ok := w.tx.(Foreseeing)
+	if !ok {
+		return
+	}
+	var documents [][]byte
+	for _, p := range batch {
+		for i := range p.claims {
+			if c := &p.claims[i]; c.Kind == Written && c.Reject == "" {
+				documents = append(documents, c.Value)
+			}
+		}
+	}
+	if len(documents) > 1 {
+		tx.Foresee(documents)
+	}
 }
 
 // expire ends the listings that are not valid any more in the block.

@@ -7,6 +7,8 @@ const (
 	notifyEvery = time.Second
 	// span is the time over which a rate is measured: parts of the work go at different speeds.
 	span = 20 * time.Second
+	// leastSpan is the least time that tells a rate.
+	leastSpan = 500 * time.Millisecond
 )
 
 // meter measures how fast a phase goes.
@@ -16,6 +18,7 @@ type meter struct {
 	told   time.Time
 	done   uint64
 	total  uint64   // 0: not known
+	first  uint64   // how many of total are documents, which come first; in state only
 	recent []sample // of the last span, oldest first, a second apart at the least
 }
 
@@ -30,8 +33,8 @@ func newMeter(p Phase, now time.Time) meter {
 }
 
 // add counts what was done. What comes before the first entry of the state, reading owners, is no part of the rate.
-func (m *meter) add(now time.Time, n, total uint64) {
-	m.total = max(m.total, total)
+func (m *meter) add(now time.Time, n uint64, total entries) {
+	m.total, m.first = max(m.total, total.documents+total.others), max(m.first, total.documents)
 	if m.done == 0 && m.phase == ReadingState {
 		m.recent[0].at = now
 	}
@@ -45,12 +48,30 @@ func (m *meter) add(now time.Time, n, total uint64) {
 	}
 }
 
-// rate is how much was done a second of late; 0: not known.
+// rate is how much was done a second of late; 0: not known, as in the first moments, of which a batch may be all.
 func (m *meter) rate(now time.Time) float64 {
-	if passed := now.Sub(m.recent[0].at).Seconds(); passed > 0 {
-		return float64(m.done-m.recent[0].done) / passed
+	if passed := now.Sub(m.recent[0].at); passed >= leastSpan {
+		return float64(m.done-m.recent[0].done) / passed.Seconds()
 	}
 	return 0
+}
+
+// perDocument is about how many other entries of the state take as long as a document, which is verified and made findable.
+const perDocument = 10
+
+// work is what it takes to do so many, in other entries than documents.
+func (m *meter) work(done uint64) float64 {
+	documents := min(done, m.first)
+	return float64(perDocument*documents + done - documents)
+}
+
+// remaining is about how long the rest takes at the pace of late; 0: not known.
+func (m *meter) remaining(now time.Time, total uint64) time.Duration {
+	passed, worked := now.Sub(m.recent[0].at), m.work(m.done)-m.work(m.recent[0].done)
+	if passed < leastSpan || worked <= 0 || total <= m.done {
+		return 0
+	}
+	return time.Duration((m.work(total) - m.work(m.done)) / worked * float64(passed))
 }
 
 // notify tells the progress: at most once a second while more waits, and when the head is reached.
@@ -80,8 +101,6 @@ func (m *meter) progress(now time.Time, cursor *Cursor, head uint32) Progress {
 			p.Phase = Following
 		}
 	}
-	if p.Total > m.done && p.Rate > 0 {
-		p.Remaining = time.Duration(float64(p.Total-m.done) / p.Rate * float64(time.Second))
-	}
+	p.Remaining = m.remaining(now, p.Total)
 	return p
 }

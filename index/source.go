@@ -28,7 +28,7 @@ type Source interface {
 	Follow(ctx context.Context, from uint32) iter.Seq2[Block, error]
 	// State yields what the state holds as of a block of device attributes and of RBAC, part by part. It tells total about how many
 	// entries there are before it yields any.
-	State(ctx context.Context, at Cursor, total func(uint64)) iter.Seq2[Part, error]
+	State(ctx context.Context, at Cursor, total func(documents, others uint64)) iter.Seq2[Part, error]
 }
 
 // Part is a part of the state.

@@ -43,6 +43,10 @@ type Tx interface {
 	RightsTx
 }
 
+// Foreseeing is a Tx that is glad to know beforehand which documents it will be given, most of them and in this order, so that another
+// processor can make them ready. Nobody changes them before the transaction ends.
+type Foreseeing interface{ Foresee(documents [][]byte) }
+
 // Origin says which chain a store follows, and from where.
 type Origin struct {
 	Genesis   Hash

@@ -16,6 +16,9 @@ const (
 	// heapOfIndex bounds the memory that the Go runtime of an index holds: what a start reads and drops would else stay resident. The
 	// database's own caches come on top.
 	heapOfIndex = 190 << 20
+	// growthOfHeap is by how much it may grow beyond what is in use before it is collected, in percent: there is more to win from memory
+	// than from the little that collecting takes.
+	growthOfHeap = 50
 	// logProgressEvery is how often a log is told how far an index is that is long behind.
 	logProgressEvery = 30 * time.Second
 )
@@ -24,6 +27,7 @@ const (
 func boundMemory() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapOfIndex)
+		debug.SetGCPercent(growthOfHeap)
 	}
 }
 
@@ -90,7 +94,9 @@ func progressText(x index.Progress) string {
 	default:
 		return fmt.Sprintf("up to date with block %d", x.Block)
 	}
-	text += fmt.Sprintf(", %.0f a second", x.Rate)
+	if x.Rate > 0 {
+		text += fmt.Sprintf(", %.0f a second", x.Rate)
+	}
 	if x.Remaining > 0 {
 		text += fmt.Sprintf(", %v left", x.Remaining.Round(time.Second))
 	}

@@ -170,7 +170,7 @@ func (m *Market) Follow(ctx context.Context, from uint32) iter.Seq2[index.Block,
 var ErrNoState = errors.New("a market has no state to begin from: walk it from block 0")
 
 // State yields ErrNoState.
-func (m *Market) State(context.Context, index.Cursor, func(uint64)) iter.Seq2[index.Part, error] {
+func (m *Market) State(context.Context, index.Cursor, func(uint64, uint64)) iter.Seq2[index.Part, error] {
 	return func(yield func(index.Part, error) bool) { yield(index.Part{}, ErrNoState) }
 }
 

@@ -28,3 +28,29 @@ func TestPackDocument(t *testing.T) {
 		}
 	}
 }
+
+// What is packed ahead is as if it were packed alone: asked for in order, with some passed over, out of order, again, changed, and left.
+func TestAhead(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		documents := rapid.SliceOf(rapid.SliceOfN(rapid.Byte(), 0, 50)).Draw(t, "documents")
+		a := NewAhead(documents)
+		defer a.Close()
+		ask := documents
+		switch rapid.IntRange(0, 2).Draw(t, "order") {
+		case 0:
+			ask = rapid.Permutation(documents).Draw(t, "as asked")
+		case 1:
+			if n := len(documents); n > 0 {
+				ask = documents[rapid.IntRange(0, n-1).Draw(t, "from"):]
+			}
+		}
+		for _, raw := range append(ask, []byte("another one")) {
+			raw = raw[:len(raw)-rapid.IntRange(0, min(1, len(raw))).Draw(t, "cut")]
+			got, err := a.Pack(raw)
+			want, _ := Pack(raw)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("%x is packed to %x, %v; want %x", raw, got, err, want)
+			}
+		}
+	})
+}

@@ -58,7 +58,7 @@ func (c recorded) Follow(ctx context.Context, from uint32) iter.Seq2[index.Block
 	}
 }
 
-func (c recorded) State(context.Context, index.Cursor, func(uint64)) iter.Seq2[index.Part, error] {
+func (c recorded) State(context.Context, index.Cursor, func(uint64, uint64)) iter.Seq2[index.Part, error] {
 	return func(func(index.Part, error) bool) {}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,8 +138,12 @@ func (x *tx) unsay(ctx context.Context, rank index.Rank, text string) error {
 	return nil
 }
 
-// term is the number of a word, cut as it is.
+// term is the number of a word, cut as it is. A new one is written when the transaction ends, with its count: at once, it would be two
+// statements more, and a RETURNING among them, which makes FTS5 write out all that it has gathered.
 func (x *tx) term(ctx context.Context, text string) (int64, error) {
+	if number, ok := x.newTerms[text]; ok {
+		return number, nil
+	}
 	n := &x.s.names
 	if number, ok := n.terms[text]; ok {
 		return number, nil
@@ -146,15 +151,40 @@ func (x *tx) term(ctx context.Context, text string) (int64, error) {
 	var number int64
 	err := x.row(ctx, x.s.stmts.findTerm, text).Scan(&number)
 	if errors.Is(err, sql.ErrNoRows) {
-		if _, err = x.exec(ctx, x.s.stmts.countTerms); err == nil {
-			err = x.row(ctx, x.s.stmts.newTerm, text).Scan(&number)
-		}
+		return x.newTerm(ctx, text)
 	}
 	if err != nil {
 		return 0, err
 	}
 	remember(&n.terms, text, number)
 	return number, nil
+}
+
+// newTerm gives a word the next number.
+func (x *tx) newTerm(ctx context.Context, text string) (int64, error) {
+	if x.nextTerm == 0 {
+		var known int64
+		if err := x.row(ctx, x.s.stmts.countTerms).Scan(&known); err != nil {
+			return 0, fmt.Errorf("count words: %w", err)
+		}
+		x.nextTerm = known + 1
+	}
+	number := x.nextTerm
+	x.nextTerm++
+	x.tallies["terms"]++
+	x.newTerms[text] = number
+	return number, nil
+}
+
+// writeTerms writes the new words, and the counts of all.
+func (x *tx) writeTerms(ctx context.Context) error {
+	for _, text := range slices.Sorted(maps.Keys(x.newTerms)) {
+		if err := x.do(ctx, x.s.stmts.newTerm, text, x.newTerms[text], x.terms[text]); err != nil {
+			return fmt.Errorf("write the word %q: %w", text, err)
+		}
+		delete(x.terms, text)
+	}
+	return changed(x.terms, func(text string, by int) error { return x.do(ctx, x.s.stmts.term, by, text) })
 }
 
 // packNumbers is a set of numbers as bytes: ascending, the differences as varints.

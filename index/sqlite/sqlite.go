@@ -44,6 +44,13 @@ import (
 // readers is how many connections answer reads at once.
 const readers = 4
 
+// The memory that connections keep pages in, in KiB. Each page takes twice its size, since it is allocated with a few bytes more than a
+// power of two; the kernel keeps the file anyhow.
+const (
+	writerCache = 16384
+	readerCache = 4096
+)
+
 // Store is an index in a SQLite file. It is safe for concurrent use.
 type Store struct {
 	write    *sql.DB // one connection
@@ -76,7 +83,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{now: time.Now, patience: patience, choose: plan}
-	if s.write, err = sql.Open("sqlite", dsn(abs, "_txlock=immediate", "_pragma=cache_size(-16384)", "_pragma=wal_autocheckpoint(4096)")); err != nil {
+	if s.write, err = sql.Open("sqlite", dsn(abs, "_txlock=immediate", fmt.Sprintf("_pragma=cache_size(-%d)", writerCache), "_pragma=wal_autocheckpoint(8192)")); err != nil {
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -86,7 +93,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := s.stmts.prepare(ctx, s.write); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
-	if s.read, err = sql.Open("sqlite", dsn(abs, "_query_only=1", "_pragma=cache_size(-16384)")); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn(abs, "_query_only=1", fmt.Sprintf("_pragma=cache_size(-%d)", readerCache))); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
 	s.read.SetMaxOpenConns(2 * readers) // as many for those who want a transaction of their own
@@ -161,6 +168,7 @@ func (s *Store) Update(ctx context.Context, f func(index.Tx) error) error {
 	defer s.writing.Unlock()
 	err := s.transact(ctx, func(t *sql.Tx) error {
 		x := s.begin(t)
+		defer func() { x.ahead.Close() }()
 		if err := x.check(ctx); err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ import (
 // statements are prepared once on the writing connection.
 type statements struct {
 	get, insert, update, drop, lastRank *sql.Stmt
-	offer, dropOffers                   *sql.Stmt
+	offer, offers, dropOffers           *sql.Stmt
 	count, area, step                   *sql.Stmt
 	dropArea, dropStep                  *sql.Stmt
 	words, dropWords, said, dropSaid    *sql.Stmt
@@ -46,7 +46,8 @@ func (s *statements) list() map[**sql.Stmt]string {
 		&s.lastRank: "SELECT max(rank) FROM listing WHERE rank BETWEEN ? AND ?",
 
 		&s.offer:      "INSERT INTO offer (rank, position, data_type, kind, unit, combo, price, verified, lat, lon, cell) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-		&s.dropOffers: "DELETE FROM offer WHERE rank = ? RETURNING combo, cell, price",
+		&s.offers:     "SELECT combo, cell, price FROM offer WHERE rank = ? ORDER BY position",
+		&s.dropOffers: "DELETE FROM offer WHERE rank = ?",
 		&s.count:      "UPDATE combo SET n = n + ? WHERE id = ?",
 		&s.area:       "INSERT INTO area (square, n) VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
 		&s.dropArea:   "DELETE FROM area WHERE square = ? AND n = 0",
@@ -58,8 +59,8 @@ func (s *statements) list() map[**sql.Stmt]string {
 		&s.dropSaid:   "DELETE FROM said WHERE rank = ?",
 		&s.term:       "UPDATE term SET n = n + ? WHERE text = ?",
 		&s.findTerm:   "SELECT number FROM term WHERE text = ?",
-		&s.newTerm:    "INSERT INTO term (text, number, n) VALUES (?, (SELECT n FROM tally WHERE what = 'terms'), 0) RETURNING number",
-		&s.countTerms: "UPDATE tally SET n = n + 1 WHERE what = 'terms'",
+		&s.newTerm:    "INSERT INTO term (text, number, n) VALUES (?, ?, ?)",
+		&s.countTerms: "SELECT n FROM tally WHERE what = 'terms'",
 		&s.findWord:   "SELECT id FROM word WHERE text = ?",
 		&s.newWord:    "INSERT INTO word (text) VALUES (?)",
 		&s.findCombo:  "SELECT id FROM combo WHERE data_type = ? AND kind = ? AND unit = ?",
@@ -122,6 +123,9 @@ type tx struct {
 	times    map[int64]int               // likewise
 	terms    map[string]int              // likewise
 	tallies  map[string]int              // likewise
+	newTerms map[string]int64            // words that have a number and no row yet
+	nextTerm int64                       // of the next word; 0: not known yet
+	ahead    *pack.Ahead                 // what is to be written; nil: not known
 	bound    map[*sql.Stmt]*sql.Stmt     // statements as of this transaction
 }
 
@@ -133,7 +137,7 @@ type standing struct {
 
 func (s *Store) begin(t *sql.Tx) *tx {
 	return &tx{s: s, t: t, standing: map[key.AccountID]*standing{}, combos: map[int64]int{}, areas: map[int64]int{}, prices: map[int64]int{},
-		times: map[int64]int{}, terms: map[string]int{}, tallies: map[string]int{}, bound: map[*sql.Stmt]*sql.Stmt{}}
+		times: map[int64]int{}, terms: map[string]int{}, tallies: map[string]int{}, newTerms: map[string]int64{}, bound: map[*sql.Stmt]*sql.Stmt{}}
 }
 
 func (x *tx) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (sql.Result, error) {
@@ -168,7 +172,7 @@ func (x *tx) finish(ctx context.Context) error {
 		changed(x.times, func(step int64, by int) error {
 			return x.counted(ctx, x.s.stmts.step, x.s.stmts.dropStep, by, ofTime, step)
 		}),
-		changed(x.terms, func(text string, by int) error { return x.do(ctx, x.s.stmts.term, by, text) }),
+		x.writeTerms(ctx),
 		changed(x.tallies, func(what string, by int) error { return x.do(ctx, x.s.stmts.tally, by, what) }),
 	)
 	if err != nil {
@@ -330,7 +334,7 @@ func (x *tx) unlist(ctx context.Context, l *standing) error {
 		x.tallies["ended"]--
 		return nil
 	}
-	rows, err := x.t.StmtContext(ctx, x.s.stmts.dropOffers).QueryContext(ctx, l.Rank)
+	rows, err := x.bind(x.s.stmts.offers).QueryContext(ctx, l.Rank)
 	if err != nil {
 		return err
 	}
@@ -341,6 +345,9 @@ func (x *tx) unlist(ctx context.Context, l *standing) error {
 	}
 	offers, err := collect(rows, "offers", func(rows *sql.Rows) (o offer, err error) { return o, rows.Scan(&o.combo, &o.cell, &o.price) })
 	if err != nil {
+		return err
+	}
+	if _, err := x.exec(ctx, x.s.stmts.dropOffers, l.Rank); err != nil {
 		return err
 	}
 	for _, o := range offers {
@@ -432,9 +439,15 @@ func legacyPrice(s string) []byte {
 	return packPrice(p)
 }
 
+// Foresee begins to pack documents.
+func (x *tx) Foresee(documents [][]byte) {
+	x.ahead.Close()
+	x.ahead = pack.NewAhead(documents)
+}
+
 // document keeps the bytes and returns their id.
 func (x *tx) document(ctx context.Context, raw []byte) (int64, error) {
-	packed, err := pack.Pack(raw)
+	packed, err := x.ahead.Pack(raw)
 	if err != nil {
 		return 0, err
 	}

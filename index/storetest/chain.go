@@ -134,7 +134,7 @@ var errState = errors.New("the state is not of this chain")
 
 // State yields what the blocks up to at leave in the registry, as a chain source does: who wrote is told only where none but
 // the DID's own account ever wrote to it.
-func (c *Chain) State(_ context.Context, at index.Cursor, total func(uint64)) iter.Seq2[index.Part, error] {
+func (c *Chain) State(_ context.Context, at index.Cursor, total func(documents, others uint64)) iter.Seq2[index.Part, error] {
 	return func(yield func(index.Part, error) bool) {
 		c.mu.Lock()
 		blocks := c.blocks[:min(int(at.Number)+1, len(c.blocks))]
@@ -144,7 +144,7 @@ func (c *Chain) State(_ context.Context, at index.Cursor, total func(uint64)) it
 			return
 		}
 		entries, order := registryOf(blocks)
-		total(uint64(len(order)))
+		total(uint64(len(order)), 0)
 		for _, a := range order {
 			x := entries[a]
 			if x.Kind == index.Erased {
