@@ -1,18 +1,19 @@
 // Publishes devices as any application could: documents made here from the format's description, signed by the keyring and written by
 // the polkadot.js API. Nothing of iod has a part in it.
 //
-// Arguments: the chain's WebSocket URL, a node id, and what to do:
+// Arguments: the chain's WebSocket URL and a node id. Standard input: lines that say what to do:
 //   publish  //Alice writes a signed document with two streams, //Bob an unsigned one of the older marketplace's form
 //   disturb  //Bob overwrites //Alice's document with something else
 //   renew    //Alice writes a newer one, with another price
 //   remove   //Alice removes hers
-// Standard output: JSON {alice, bob, block, extrinsic}: addresses, and where the last transaction is. Blocks come by themselves.
-import assert from 'node:assert/strict';
+// Standard output: for each a line of JSON {alice, bob, block, extrinsic}: addresses, and where the transaction is, which is final then.
+// Blocks come by themselves. The script ends with its input.
+import { createInterface } from 'node:readline';
 import { ApiPromise, WsProvider, Keyring } from '@polkadot/api';
 import { u8aConcat, u8aToHex, stringToU8a } from '@polkadot/util';
 import { blake2AsU8a, cryptoWaitReady } from '@polkadot/util-crypto';
 
-const [url, node, what] = process.argv.slice(2);
+const [url, node] = process.argv.slice(2);
 console.log = console.error; // standard output is for the result
 await cryptoWaitReady();
 const keyring = new Keyring({ type: 'sr25519', ss58Format: 42 });
@@ -69,24 +70,21 @@ function send(tx, pair) {
   });
 }
 
-const now = (await api.query.timestamp.now()).toNumber();
 const { addAttribute, updateAttribute, removeAttribute } = api.tx.peaqDid;
-let at;
-switch (what) {
-  case 'publish':
-    [at] = await Promise.all([send(addAttribute(alice.address, name, weather('42.03995', now), null), alice), send(addAttribute(bob.address, name, older, null), bob)]);
-    break;
-  case 'disturb':
-    // Whoever has added any attribute to a DID may change all of them.
-    at = await send(api.tx.utility.batchAll([addAttribute(alice.address, 'mine', '0x00', null), updateAttribute(alice.address, name, '0xdeadbeef', null)]), bob);
-    break;
-  case 'renew':
-    at = await send(updateAttribute(alice.address, name, weather('7', now + 1), null), alice);
-    break;
-  case 'remove':
-    at = await send(removeAttribute(alice.address, name), alice);
-    break;
-  default:
-    assert.fail(`what is ${what}?`);
+const now = async () => (await api.query.timestamp.now()).toNumber();
+const does = {
+  publish: async () => {
+    const mine = addAttribute(alice.address, name, weather('42.03995', await now()), null);
+    const [at] = await Promise.all([send(mine, alice), send(addAttribute(bob.address, name, older, null), bob)]);
+    return at;
+  },
+  // Whoever has added any attribute to a DID may change all of them.
+  disturb: () => send(api.tx.utility.batchAll([addAttribute(alice.address, 'mine', '0x00', null), updateAttribute(alice.address, name, '0xdeadbeef', null)]), bob),
+  renew: async () => send(updateAttribute(alice.address, name, weather('7', await now()), null), alice),
+  remove: () => send(removeAttribute(alice.address, name), alice),
+};
+for await (const what of createInterface({ input: process.stdin })) {
+  const at = await does[what]();
+  process.stdout.write(JSON.stringify({ alice: alice.address, bob: bob.address, ...at }) + '\n');
 }
-process.stdout.write(JSON.stringify({ alice: alice.address, bob: bob.address, ...at }), () => process.exit(0));
+process.exit(0);

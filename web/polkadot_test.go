@@ -3,10 +3,13 @@
 package web
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"iod/interop"
 	"iod/key"
@@ -24,10 +27,36 @@ func TestPolkadotJSPublishes(t *testing.T) {
 		Alice, Bob       string
 		Block, Extrinsic uint32
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	script := interop.Command(ctx, t, "marketplace.mjs", w.rpc, pair.NodeKey().ID().String())
+	var errs bytes.Buffer
+	script.Stderr = &errs
+	in, err := script.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := script.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := script.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		in.Close()
+		if err := script.Wait(); err != nil {
+			t.Errorf("marketplace.mjs: %v\n%s", err, errs.String())
+		}
+	}()
+	answers := json.NewDecoder(out)
 	do := func(what string) (d done) {
 		t.Helper()
-		if err := json.Unmarshal(interop.Node(t, "marketplace.mjs", w.rpc, pair.NodeKey().ID().String(), what), &d); err != nil {
+		if _, err := fmt.Fprintln(in, what); err != nil {
 			t.Fatal(err)
+		}
+		if err := answers.Decode(&d); err != nil {
+			t.Fatalf("marketplace.mjs %s: %v", what, err)
 		}
 		return d
 	}
