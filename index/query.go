@@ -120,6 +120,7 @@ type Row struct {
 	Owner   *key.AccountID // as by Listing.Owner
 	Updated time.Time      // milliseconds; zero when not known
 	Offers  []Offer        // of live listings; without Name and Period
+	Words   []string       // of live listings: the terms of Listing.Words, as by Brief, each once, in any order
 }
 
 // LegacyQuery is a search in the form of the existing marketplace. With an Account all else is ignored.

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,6 +36,31 @@ func Terms(text string) []string {
 		}
 	}
 	return terms
+}
+
+// The forms of terms in rows.
+const (
+	briefSize = 16 // bytes of the longest that are whole
+	BriefHead = 4  // bytes that are left of longer ones
+	BriefMark = "~"
+)
+
+// Brief is a term as Row.Words has it: whole, or, since most long ones are addresses, the first bytes with a BriefMark behind, which no term has.
+func Brief(term string) string {
+	if len(term) <= briefSize {
+		return term
+	}
+	return term[:BriefHead] + BriefMark
+}
+
+// Briefs are the terms of a text as Row.Words has them.
+func Briefs(text string) []string {
+	terms := Terms(text)
+	for i, t := range terms {
+		terms[i] = Brief(t)
+	}
+	slices.Sort(terms)
+	return slices.Compact(terms)
 }
 
 // plainText is text in lower case without marks; what is not UTF-8 becomes U+FFFD, which is no letter.

@@ -45,6 +45,8 @@ type Options struct {
 	Now func() time.Time // for Facets.Ages; nil: time.Now
 	// MaxMatches is how many listings that match a text are fetched from the store. 0: 50,000.
 	MaxMatches int
+
+	fewSay int // listings with a word that are left to the store
 }
 
 // Atlas counts listings. It may be used by any number of goroutines.
@@ -70,6 +72,9 @@ func New(store index.Reader, o Options) *Atlas {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.fewSay == 0 {
+		o.fewSay = fewSay
 	}
 	if o.MaxMatches == 0 {
 		o.MaxMatches = 50_000
@@ -119,6 +124,7 @@ type scratch struct {
 	grid   grid
 	key    []byte
 	finder finder
+	words  wording
 }
 
 // open compiles a query and locks the columns against changes; close must follow.

@@ -73,6 +73,11 @@ func (w *world) row(accounts int) index.Row {
 	if w.rand.IntN(4) > 0 {
 		r.Owner = new(w.account(4))
 	}
+	for _, word := range []string{"wind", "window", "roof", "rain", "wing", "5gab~", "5gxy~", "55"} {
+		if r.Live && w.sometimes(3) {
+			r.Words = append(r.Words, word)
+		}
+	}
 	for range w.rand.IntN(4) {
 		r.Offers = append(r.Offers, index.Offer{DataType: w.one("wind", "rain", "noise", ""), Unit: w.one("m/s", "mm", ""), Kind: w.one("mqtt", "http"), Price: w.price()})
 	}
@@ -138,7 +143,10 @@ func (w *world) text() string { return w.one("a", "b", "c", "d") }
 func filled(capacity int) (*model, *Atlas) {
 	m := newModel()
 	a := New(m, Options{Now: func() time.Time { return now }})
-	a.columns.capacity = capacity
+	a.columns.capacity, a.fewSay = capacity, -1
+	if capacity == 64 {
+		a.columns.words.room = 4 // others have no number
+	}
 	a.loaded.Store(true)
 	return m, a
 }

@@ -77,6 +77,11 @@ type block struct {
 	price   []priceKey
 	long    []longPrice // of offers whose key does not tell all, in their order
 
+	// In a trail only.
+	words  []uint16 // of the vocabulary, row by row
+	said   []uint32 // ends of the words of the row before: 0, and then one for each row
+	spoken *wordSet // of all rows, be they dead
+
 	// Of live rows, but newest, which may be of a dead one.
 	alive  int
 	sumX   uint64
@@ -96,6 +101,7 @@ func newBlock(number uint32, from uint64, rows, offers int) *block {
 	b := &block{number: number, from: from, within: nowhere}
 	if from == trailed {
 		b.within = everywhere
+		b.said, b.spoken = append(make([]uint32, 0, rows+1), 0), new(wordSet)
 	}
 	b.room(max(rows, 1), offers)
 	b.ends = append(b.ends, 0)
@@ -153,6 +159,9 @@ func (b *block) begin(r *row) int {
 	if b.from != unplaced {
 		b.x = append(b.x, r.x)
 	}
+	if b.from == trailed {
+		b.said = append(b.said, uint32(len(b.words)))
+	}
 	if b.from < unplaced {
 		b.y = append(b.y, r.y)
 		b.within.add(r.x, r.y, r.lat)
@@ -171,6 +180,15 @@ func (b *block) begin(r *row) int {
 	b.alive++
 	b.newest = max(b.newest, r.rank)
 	return i
+}
+
+// say adds words of the last row.
+func (b *block) say(words []uint16) {
+	b.words = append(b.words, words...)
+	b.said[len(b.said)-1] = uint32(len(b.words))
+	for _, w := range words {
+		b.spoken.set(w)
+	}
 }
 
 // offer adds an offer to the last row.
@@ -232,6 +250,9 @@ func (b *block) copyFrom(src *block, i int) int {
 			p = src.exact(o)
 		}
 		b.offer(src.label[o], src.price[o], p)
+	}
+	if src.from == trailed {
+		b.say(src.words[src.said[i]:src.said[i+1]])
 	}
 	return n
 }

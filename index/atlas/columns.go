@@ -21,14 +21,16 @@ type columns struct {
 	begins []uint64 // block.from in that order
 	live   int
 	trail  trail
+	words  vocabulary
 
 	capacity int      // rows of a block; less than blockRows in tests
 	rows     []placed // for parting a block
+	codes    []uint16 // for words
 	marking  bool     // rows put now are seen
 }
 
 func newColumns() *columns {
-	c := &columns{table: newTable(), labels: newLabels(), trail: newTrail(), capacity: blockRows}
+	c := &columns{table: newTable(), labels: newLabels(), trail: newTrail(), words: newVocabulary(), capacity: blockRows}
 	c.insert(0, c.make(0, 0, 0))
 	c.insert(1, c.make(unplaced, 0, 0))
 	return c
@@ -111,6 +113,9 @@ func (c *columns) kill(s slot) {
 			c.steps[b.price[o].step()]--
 		}
 	}
+	if t, i, known := c.trail.find(b.rank[s.row()]); known { // it always is
+		c.words.drop(t.words[t.said[i]:t.said[i+1]])
+	}
 	c.trail.remove(b.rank[s.row()], c.capacity)
 	b.kill(s.row())
 	c.live--
@@ -139,7 +144,8 @@ func (c *columns) add(r *index.Row) slot {
 			c.steps[k.step()]++
 		}
 	}
-	c.trail.add(b, i, c.capacity)
+	c.codes = c.words.take(r.Words, c.codes[:0])
+	c.trail.add(b, i, c.codes, c.capacity)
 	c.live++
 	return slotOf(b.number, i)
 }

@@ -3,7 +3,6 @@ package atlas
 import (
 	"context"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -44,12 +43,9 @@ func BenchmarkMarket(b *testing.B) {
 	}
 	for _, class := range market.Classes() {
 		all := by[class]
-		if !slices.ContainsFunc(all, func(q index.Query) bool { return answers(&q) }) {
-			continue
-		}
 		b.Run(class, func(b *testing.B) {
 			var took time.Duration
-			most, found, i := time.Duration(0), 0, 0
+			most, found, answered, i := time.Duration(0), 0, 0, 0
 			for b.Loop() {
 				q := all[i%len(all)]
 				i++
@@ -58,11 +54,13 @@ func BenchmarkMarket(b *testing.B) {
 				d := time.Since(began)
 				if took += d; ok {
 					found += len(hits)
+					answered++
 				}
 				most = max(most, d)
 			}
 			b.ReportMetric(float64(most.Microseconds())/1000, "max-ms")
 			b.ReportMetric(float64(found)/float64(b.N), "found")
+			b.ReportMetric(float64(answered)/float64(b.N), "answered")
 		})
 	}
 }

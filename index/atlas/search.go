@@ -20,6 +20,7 @@ type finder struct {
 	need    int
 	mark    *hit
 	hits    []hit // the best so far, in order
+	text    *wording
 	rows    bitmap
 	places  []nearby
 }
@@ -42,19 +43,22 @@ type nearby struct {
 // find is the step of a search that databases are slow at: which listings the answer begins with, at most so many. change is the newest line
 // of history that it takes into account. It is not ok when the atlas has not read the listings, or cannot tell, or no faster than a database.
 func (a *Atlas) find(ctx context.Context, q index.Query, need int) (hits []index.Hit, change int64, ok bool) {
-	if !answers(&q) {
+	terms := index.Terms(q.Text)
+	if q.Owner != nil || q.Text != "" && len(terms) == 0 {
 		return nil, 0, false
 	}
+	q.Text = ""
 	s, err := a.open(ctx, &q)
 	if err != nil {
 		return nil, 0, false
 	}
 	defer a.close(s)
-	if !s.exact || a.change == 0 {
+	s.words.clear()
+	if !s.exact || a.change == 0 || !a.quick(s, &q, terms[:min(len(terms), index.MaxTerms)]) {
 		return nil, 0, false
 	}
 	f := &s.finder
-	*f = finder{plan: &s.plan, columns: a.columns, order: q.Order, near: q.Near, need: need, hits: f.hits[:0], places: f.places[:0]}
+	*f = finder{plan: &s.plan, columns: a.columns, order: q.Order, near: q.Near, need: need, hits: f.hits[:0], places: f.places[:0], text: &s.words}
 	f.after(q.After)
 	switch {
 	case q.Order == index.Nearest:
@@ -71,11 +75,18 @@ func (a *Atlas) find(ctx context.Context, q index.Query, need int) (hits []index
 	return hits, a.change, true
 }
 
-// answers says whether a search is one that the columns tell enough about, and are quick at: words and owners have indexes in databases, and
-// so have prices.
-func answers(q *index.Query) bool {
-	dear := q.Order == index.Cheapest || q.Order == index.Dearest
-	return q.Text == "" && q.Owner == nil && !(dear && q.Box == nil && q.Near == nil)
+// fewSay is how many listings with a word are found at once by a database's index of words.
+const fewSay = 100
+
+// quick says whether the columns know which listings have the terms, and are quicker at the search than a database is by an index of words or
+// of prices.
+func (a *Atlas) quick(s *scratch, q *index.Query, terms []string) bool {
+	dear := (q.Order == index.Cheapest || q.Order == index.Dearest) && q.Box == nil && q.Near == nil
+	if len(terms) == 0 {
+		return !dear
+	}
+	rarest, known := s.words.set(&a.columns.words, terms)
+	return known && rarest >= a.fewSay && (!dear || s.plan.offers || rarest < a.columns.live/100)
 }
 
 func (h *hit) told(o index.Order) index.Hit {
@@ -306,8 +317,11 @@ func (f *finder) walk(most int) bool {
 			return false
 		}
 		most -= b.alive
-		if !f.matching(b, &f.rows) {
+		if !f.text.maybe(b) || !f.matching(b, &f.rows) {
 			continue
+		}
+		if f.text.all != 0 {
+			f.rows.narrow(func(i int) bool { return f.text.said(b, i) })
 		}
 		if f.keep(b); f.order == index.Newest && f.full() {
 			break
@@ -336,10 +350,22 @@ func (f *finder) place() {
 		if f.order == index.Newest && f.full() && b.newest < f.hits[f.need-1].rank {
 			continue
 		}
-		if f.matching(b, &f.rows) {
+		if f.matching(b, &f.rows) && f.saying(b) {
 			f.keep(b)
 		}
 	}
+}
+
+// saying leaves the rows of a block by place that have the words. Those are kept in the trail.
+func (f *finder) saying(b *block) bool {
+	if f.text.all == 0 {
+		return true
+	}
+	f.rows.narrow(func(i int) bool {
+		t, row, known := f.columns.trail.find(b.rank[i])
+		return known && f.text.said(t, row)
+	})
+	return !f.rows.empty()
 }
 
 // touches says whether a block by place may have something that matches.
@@ -360,7 +386,7 @@ func (f *finder) nearest() {
 		if f.full() && p.km > f.hits[f.need-1].km {
 			return
 		}
-		if b := f.columns.blocks[p.number]; f.matching(b, &f.rows) {
+		if b := f.columns.blocks[p.number]; f.matching(b, &f.rows) && f.saying(b) {
 			f.nearer(b)
 		}
 	}

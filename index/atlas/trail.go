@@ -34,8 +34,8 @@ func (t *trail) find(r index.Rank) (b *block, i int, known bool) {
 	return b, i, known && b.live.has(i)
 }
 
-// add copies row i of a block by place. Nearly always it is the newest of all.
-func (t *trail) add(src *block, i, capacity int) {
+// add copies row i of a block by place, and gives it words. Nearly always it is the newest of all.
+func (t *trail) add(src *block, i int, words []uint16, capacity int) {
 	pos := t.of(src.rank[i])
 	b := t.blocks[pos]
 	from, to := src.offers(i)
@@ -44,12 +44,14 @@ func (t *trail) add(src *block, i, capacity int) {
 	case last && b.fits(to-from, capacity):
 		b.room(b.rows()+1, len(b.label)+to-from)
 		b.copyFrom(src, i)
+		b.say(words)
 	case last && pos == len(t.blocks)-1:
 		b = newBlock(0, trailed, 1, to-from)
 		b.copyFrom(src, i)
+		b.say(words)
 		t.blocks, t.begins = append(t.blocks, b), append(t.begins, src.rank[i])
 	default:
-		t.weave(pos, pos+1, capacity/4*3, src, i)
+		t.weave(pos, pos+1, capacity/4*3, src, i, words)
 	}
 }
 
@@ -58,11 +60,11 @@ func (b *block) fits(offers, capacity int) bool {
 	return b.rows() < capacity && len(b.label)+offers <= mostOffer
 }
 
-// weave writes the live rows of blocks from one position to before another anew, with a row of another block unless src is nil, into blocks
-// of so many rows.
-func (t *trail) weave(from, to, rows int, src *block, i int) {
+// weave writes the live rows of blocks from one position to before another anew, with a row of a block by place and its words unless src is nil,
+// into blocks of so many rows.
+func (t *trail) weave(from, to, rows int, src *block, i int, words []uint16) {
 	var fresh []*block
-	begins := []index.Rank{t.begins[from]}
+	begins, placed := []index.Rank{t.begins[from]}, src == nil
 	take := func(b *block, row int) {
 		first, end := b.offers(row)
 		if len(fresh) == 0 || !fresh[len(fresh)-1].fits(end-first, rows) {
@@ -74,20 +76,23 @@ func (t *trail) weave(from, to, rows int, src *block, i int) {
 		into := fresh[len(fresh)-1]
 		into.room(into.rows()+1, len(into.label)+end-first)
 		into.copyFrom(b, row)
+		if b == src {
+			into.say(words)
+		}
 	}
 	for _, b := range t.blocks[from:to] {
 		for row := range b.rank {
 			if !b.live.has(row) {
 				continue
 			}
-			if src != nil && src.rank[i] < b.rank[row] {
+			if !placed && src.rank[i] < b.rank[row] {
 				take(src, i)
-				src = nil
+				placed = true
 			}
 			take(b, row)
 		}
 	}
-	if src != nil {
+	if !placed {
 		take(src, i)
 	}
 	if len(fresh) == 0 {
@@ -121,5 +126,5 @@ func (t *trail) remove(r index.Rank, capacity int) {
 		t.begins[0] = math.MinInt64
 		return
 	}
-	t.weave(from, to, capacity, nil, 0)
+	t.weave(from, to, capacity, nil, 0, nil)
 }

@@ -1,12 +1,14 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -304,6 +306,7 @@ func (s *Store) Rows(ctx context.Context, accounts []key.AccountID) ([]index.Row
 			for i := range r.Offers {
 				r.Offers[i].Name, r.Offers[i].Period = "", ""
 			}
+			r.Words = index.Briefs(l.Words())
 		}
 		all[i] = r
 	}
@@ -342,8 +345,8 @@ func (s *Store) columns(ctx context.Context, after index.Rank, yield func(index.
 		return err
 	}
 	// By rank upwards, which for each listing is from the last offer to the first.
-	found, err := c.Query(ctx, `SELECT o.rank, l.account, l.owner, l.updated, o.lat, o.lon, o.state, o.combo, o.price
-		FROM offer o JOIN listing l ON l.rank = o.rank WHERE o.rank > $1 ORDER BY o.rank, o.position`, after)
+	found, err := c.Query(ctx, `SELECT o.rank, l.account, l.owner, l.updated, o.lat, o.lon, o.state, o.combo, o.price, t.words::text
+		FROM offer o JOIN listing l ON l.rank = o.rank LEFT JOIN said t ON t.rank = o.rank AND o.position = 0 WHERE o.rank > $1 ORDER BY o.rank, o.position`, after)
 	if err != nil {
 		return err
 	}
@@ -355,7 +358,7 @@ func (s *Store) columns(ctx context.Context, after index.Rank, yield func(index.
 			return err
 		}
 		if r.Rank == last.Rank && last.Live {
-			last.Offers = append(last.Offers, r.Offers...)
+			last.Offers, last.Words = append(last.Offers, r.Offers...), r.Words
 			continue
 		}
 		if slices.Reverse(last.Offers); last.Live && !yield(last) {
@@ -392,12 +395,12 @@ func readCombos(ctx context.Context, c *pgx.Conn) (combos, error) {
 
 func (c combos) row(found pgx.Rows) (index.Row, error) {
 	r := index.Row{Live: true}
-	var account, owner, price view
+	var account, owner, price, words view
 	var updated int64
 	var lat, lon *float64
 	var state int
 	var id int32
-	if err := found.Scan(&r.Rank, &account, &owner, &updated, &lat, &lon, &state, &id, &price); err != nil {
+	if err := found.Scan(&r.Rank, &account, &owner, &updated, &lat, &lon, &state, &id, &price, &words); err != nil {
 		return r, err
 	}
 	a, err := accountOf(account)
@@ -413,8 +416,19 @@ func (c combos) row(found pgx.Rows) (index.Row, error) {
 		r.Lat, r.Lon, r.Placed = *lat, *lon, true
 	}
 	o.Price, err = priceOf(price)
-	r.Offers = []index.Offer{o}
+	r.Offers, r.Words = []index.Offer{o}, wordsOf(words)
 	return r, err
+}
+
+// wordsOf reads the text of a tsvector of terms, which are letters and numbers: each in quotes, with spaces between.
+func wordsOf(text []byte) (words []string) {
+	words = make([]string, 0, bytes.Count(text, []byte{' '})+1)
+	for _, w := range strings.Fields(string(text)) {
+		if w = index.Brief(strings.Trim(w, "'")); !slices.Contains(words, w) {
+			words = append(words, w)
+		}
+	}
+	return words
 }
 
 func priceOf(b []byte) (*index.Price, error) {

@@ -23,6 +23,7 @@ func rowOf(l *index.Listing) index.Row {
 			o.Name, o.Period = "", ""
 			r.Offers = append(r.Offers, o)
 		}
+		r.Words = index.Briefs(l.Words())
 	}
 	return r
 }
@@ -43,6 +44,7 @@ func columns(t *testing.T, s index.Store) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			slices.Sort(r.Words)
 			got = append(got, r)
 		}
 		for _, l := range byRank {
