@@ -35,6 +35,7 @@ func (a *app) benchServe() *cobra.Command {
 }
 
 func (a *app) serveMarket(ctx context.Context, b benchFlags, http *serving) error {
+	boundMemory()
 	answers, err := http.options(a.serviceLog())
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ type block struct {
 	long    []longPrice // of offers whose key does not tell all, in their order
 
 	// In a trail only.
-	words  []uint16 // of the vocabulary, row by row
+	words  []byte   // numbers of the vocabulary as by appendWord, row by row
 	said   []uint32 // ends of the words of the row before: 0, and then one for each row
 	spoken *wordSet // of all rows, be they dead
 
@@ -182,14 +182,18 @@ func (b *block) begin(r *row) int {
 	return i
 }
 
-// say adds words of the last row.
-func (b *block) say(words []uint16) {
+// say gives the last row words.
+func (b *block) say(words []byte) {
+	if n := len(b.words) + len(words); n > cap(b.words) {
+		b.words = grown(b.words, n+n/8+64)
+	}
 	b.words = append(b.words, words...)
 	b.said[len(b.said)-1] = uint32(len(b.words))
-	for _, w := range words {
-		b.spoken.set(w)
-	}
+	eachWord(words, b.spoken.set)
 }
+
+// saying are the words of a row.
+func (b *block) saying(i int) []byte { return b.words[b.said[i]:b.said[i+1]] }
 
 // offer adds an offer to the last row.
 func (b *block) offer(label uint32, k priceKey, p *index.Price) {
@@ -252,7 +256,7 @@ func (b *block) copyFrom(src *block, i int) int {
 		b.offer(src.label[o], src.price[o], p)
 	}
 	if src.from == trailed {
-		b.say(src.words[src.said[i]:src.said[i+1]])
+		b.say(src.saying(i))
 	}
 	return n
 }

@@ -25,7 +25,7 @@ type columns struct {
 
 	capacity int      // rows of a block; less than blockRows in tests
 	rows     []placed // for parting a block
-	codes    []uint16 // for words
+	codes    []byte   // for words
 	marking  bool     // rows put now are seen
 }
 
@@ -114,7 +114,7 @@ func (c *columns) kill(s slot) {
 		}
 	}
 	if t, i, known := c.trail.find(b.rank[s.row()]); known { // it always is
-		c.words.drop(t.words[t.said[i]:t.said[i+1]])
+		c.words.drop(t.saying(i))
 	}
 	c.trail.remove(b.rank[s.row()], c.capacity)
 	b.kill(s.row())

@@ -18,7 +18,8 @@ type finder struct {
 	order   index.Order
 	near    *index.Near
 	need    int
-	mark    *hit
+	mark    hit
+	marked  bool
 	hits    []hit // the best so far, in order
 	text    *wording
 	rows    bitmap
@@ -78,15 +79,15 @@ func (a *Atlas) find(ctx context.Context, q index.Query, need int) (hits []index
 // fewSay is how many listings with a word are found at once by a database's index of words.
 const fewSay = 100
 
-// quick says whether the columns know which listings have the terms, and are quicker at the search than a database is by an index of words or
-// of prices.
+// quick says whether the columns know which listings have the terms, and are quicker at the search than a database is by an index: of rare words, or
+// of prices without any words.
 func (a *Atlas) quick(s *scratch, q *index.Query, terms []string) bool {
 	dear := (q.Order == index.Cheapest || q.Order == index.Dearest) && q.Box == nil && q.Near == nil
 	if len(terms) == 0 {
 		return !dear
 	}
 	rarest, known := s.words.set(&a.columns.words, terms)
-	return known && rarest >= a.fewSay && (!dear || s.plan.offers || rarest < a.columns.live/100)
+	return known && rarest >= a.fewSay
 }
 
 func (h *hit) told(o index.Order) index.Hit {
@@ -124,7 +125,7 @@ func (f *finder) after(m *index.Mark) {
 	if m == nil {
 		return
 	}
-	f.mark = &hit{rank: m.Rank, price: keyOf(m.Price), km: m.Km}
+	f.mark, f.marked = hit{rank: m.Rank, price: keyOf(m.Price), km: m.Km}, true
 	if m.Price != nil {
 		f.mark.exact = *m.Price
 	}
@@ -160,24 +161,24 @@ func comparePrices(a, b *hit) int {
 	return cmp.Compare(a.price, b.price)
 }
 
-// before reports whether a hit was on a page before.
-func (f *finder) before(h *hit) bool {
-	return f.mark != nil && f.compare(h, f.mark) <= 0
+// stands reports whether a hit stands behind the page before, and before what is kept already when there is no room for more.
+func (f *finder) stands(h hit) bool {
+	return (!f.marked || f.compare(&h, &f.mark) > 0) && (!f.full() || f.compare(&h, &f.hits[f.need-1]) < 0)
 }
 
 // full says whether there is no room but for what is better than the last hit.
 func (f *finder) full() bool { return len(f.hits) == f.need }
 
-// take keeps a hit if it is one of the best.
-func (f *finder) take(h *hit) {
-	if f.before(h) || f.full() && f.compare(h, &f.hits[f.need-1]) > 0 {
-		return
-	}
-	i, _ := slices.BinarySearchFunc(f.hits, h, func(x hit, h *hit) int { return f.compare(&x, h) })
+// take keeps a hit that stands.
+func (f *finder) take(h hit) {
 	if f.full() {
 		f.hits = f.hits[:f.need-1]
 	}
-	f.hits = slices.Insert(f.hits, i, *h)
+	i := len(f.hits)
+	for f.hits = append(f.hits, h); i > 0 && f.compare(&h, &f.hits[i-1]) < 0; i-- {
+		f.hits[i] = f.hits[i-1]
+	}
+	f.hits[i] = h
 }
 
 // newest keeps the rows of a block by the order of ranks.
@@ -187,13 +188,10 @@ func (f *finder) newest(b *block) {
 			bit := 63 - bits.LeadingZeros64(word)
 			word &^= 1 << bit
 			i := w<<6 + bit
-			h := hit{rank: b.rank[i]}
-			if f.full() && h.rank < f.hits[f.need-1].rank || f.before(&h) {
-				continue
+			if h := (hit{rank: b.rank[i]}); f.stands(h) && f.says(b, i) {
+				h.offer, h.km = f.first(b, i), f.distance(b, i)
+				f.take(h)
 			}
-			h.offer = f.first(b, i)
-			h.km = f.distance(b, i)
-			f.take(&h)
 		}
 	}
 }
@@ -236,11 +234,10 @@ func (f *finder) priced(b *block) {
 				from, _ := b.offers(i)
 				h.exact = *b.exact(from + h.offer)
 			}
-			if f.before(&h) || f.full() && f.compare(&h, &f.hits[f.need-1]) > 0 {
-				continue
+			if f.stands(h) && f.says(b, i) {
+				h.km = f.distance(b, i)
+				f.take(h)
 			}
-			h.km = f.distance(b, i)
-			f.take(&h)
 		}
 	}
 }
@@ -290,12 +287,10 @@ func (f *finder) nearer(b *block) {
 	for w, word := range f.rows {
 		for ; word != 0; word &= word - 1 {
 			i := w<<6 + bits.TrailingZeros64(word)
-			h := hit{rank: b.rank[i], km: f.distance(b, i)}
-			if f.full() && h.km > f.hits[f.need-1].km {
-				continue
+			if h := (hit{rank: b.rank[i], km: f.distance(b, i)}); f.stands(h) && f.says(b, i) {
+				h.offer = f.first(b, i)
+				f.take(h)
 			}
-			h.offer = f.first(b, i)
-			f.take(&h)
 		}
 	}
 }
@@ -305,7 +300,7 @@ func (f *finder) nearer(b *block) {
 func (f *finder) walk(most int) bool {
 	t := &f.columns.trail
 	pos := len(t.blocks) - 1
-	if f.order == index.Newest && f.mark != nil {
+	if f.order == index.Newest && f.marked {
 		pos = t.of(f.mark.rank)
 	}
 	for ; pos >= 0; pos-- {
@@ -319,9 +314,6 @@ func (f *finder) walk(most int) bool {
 		most -= b.alive
 		if !f.text.maybe(b) || !f.matching(b, &f.rows) {
 			continue
-		}
-		if f.text.all != 0 {
-			f.rows.narrow(func(i int) bool { return f.text.said(b, i) })
 		}
 		if f.keep(b); f.order == index.Newest && f.full() {
 			break
@@ -350,22 +342,22 @@ func (f *finder) place() {
 		if f.order == index.Newest && f.full() && b.newest < f.hits[f.need-1].rank {
 			continue
 		}
-		if f.matching(b, &f.rows) && f.saying(b) {
+		if f.matching(b, &f.rows) {
 			f.keep(b)
 		}
 	}
 }
 
-// saying leaves the rows of a block by place that have the words. Those are kept in the trail.
-func (f *finder) saying(b *block) bool {
+// says says whether row i of a block has the words, which are kept in the trail. It costs the most of all, and so comes last.
+func (f *finder) says(b *block, i int) bool {
 	if f.text.all == 0 {
 		return true
 	}
-	f.rows.narrow(func(i int) bool {
-		t, row, known := f.columns.trail.find(b.rank[i])
-		return known && f.text.said(t, row)
-	})
-	return !f.rows.empty()
+	known := true
+	if b.from != trailed {
+		b, i, known = f.columns.trail.find(b.rank[i])
+	}
+	return known && f.text.said(b, i)
 }
 
 // touches says whether a block by place may have something that matches.
@@ -386,7 +378,7 @@ func (f *finder) nearest() {
 		if f.full() && p.km > f.hits[f.need-1].km {
 			return
 		}
-		if b := f.columns.blocks[p.number]; f.matching(b, &f.rows) && f.saying(b) {
+		if b := f.columns.blocks[p.number]; f.matching(b, &f.rows) {
 			f.nearer(b)
 		}
 	}

@@ -133,9 +133,7 @@ func checkTrail(t tester, c *columns, live int) {
 			}
 			last = r
 			if live -= int(bit(b.live.has(i))); b.live.has(i) {
-				for _, w := range b.words[b.said[i]:b.said[i+1]] {
-					uses[w]++
-				}
+				eachWord(b.saying(i), func(w uint16) { uses[w]++ })
 			}
 		}
 	}

@@ -35,7 +35,7 @@ func (t *trail) find(r index.Rank) (b *block, i int, known bool) {
 }
 
 // add copies row i of a block by place, and gives it words. Nearly always it is the newest of all.
-func (t *trail) add(src *block, i int, words []uint16, capacity int) {
+func (t *trail) add(src *block, i int, words []byte, capacity int) {
 	pos := t.of(src.rank[i])
 	b := t.blocks[pos]
 	from, to := src.offers(i)
@@ -62,7 +62,7 @@ func (b *block) fits(offers, capacity int) bool {
 
 // weave writes the live rows of blocks from one position to before another anew, with a row of a block by place and its words unless src is nil,
 // into blocks of so many rows.
-func (t *trail) weave(from, to, rows int, src *block, i int, words []uint16) {
+func (t *trail) weave(from, to, rows int, src *block, i int, words []byte) {
 	var fresh []*block
 	begins, placed := []index.Rank{t.begins[from]}, src == nil
 	take := func(b *block, row int) {

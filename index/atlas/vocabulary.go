@@ -22,17 +22,36 @@ type vocabulary struct {
 // The bounds of what is known of words.
 const (
 	mostWords   = 1<<16 - 1
-	mostOfOne   = 1024 // of a listing
-	mostTexts   = index.MaxTerms
-	spokenWords = 64 // words of a set of words
+	mostOfOne   = 3072 // of a listing, in bytes
+	spokenWords = 64   // words of a set of words
 )
 
 func newVocabulary() vocabulary {
 	return vocabulary{code: map[string]uint16{}, heads: map[string]struct{}{}, room: mostWords}
 }
 
+// appendWord writes a number: most in one byte, since the words that most listings have are among the first, else behind a 255.
+func appendWord(b []byte, n uint16) []byte {
+	if n < 255 {
+		return append(b, byte(n))
+	}
+	return append(b, 255, byte(n>>8), byte(n))
+}
+
+// eachWord reads numbers.
+func eachWord(b []byte, f func(uint16)) {
+	for i := 0; i < len(b); i++ {
+		n := uint16(b[i])
+		if n == 255 {
+			n = uint16(b[i+1])<<8 | uint16(b[i+2])
+			i += 2
+		}
+		f(n)
+	}
+}
+
 // take appends the numbers of a listing's words, and counts it.
-func (v *vocabulary) take(words []string, codes []uint16) []uint16 {
+func (v *vocabulary) take(words []string, codes []byte) []byte {
 	for _, w := range words {
 		n, known := v.code[w]
 		switch {
@@ -48,7 +67,7 @@ func (v *vocabulary) take(words []string, codes []uint16) []uint16 {
 				continue
 			}
 		}
-		codes = append(codes, n)
+		codes = appendWord(codes, n)
 	}
 	return codes
 }
@@ -84,17 +103,17 @@ func (v *vocabulary) from(text string) int {
 }
 
 // drop counts a listing less that has words.
-func (v *vocabulary) drop(codes []uint16) {
-	for _, n := range codes {
+func (v *vocabulary) drop(codes []byte) {
+	eachWord(codes, func(n uint16) {
 		if v.uses[n]--; v.uses[n] > 0 {
-			continue
+			return
 		}
 		pos := v.from(v.text[n])
 		v.sorted = slices.Delete(v.sorted, pos, pos+1)
 		delete(v.code, v.text[n])
 		v.text[n] = ""
 		v.free = append(v.free, n)
-	}
+	})
 }
 
 // beginning are the words that a term begins; not sure when there may be others.
@@ -132,7 +151,7 @@ type wording struct {
 	sets  []wordSet
 }
 
-// set reads terms, of which there are mostTexts at the most. rarest is about how many listings have the rarest one. It is not ok when the
+// set reads terms, of which there are index.MaxTerms at the most. rarest is about how many listings have the rarest one. It is not ok when the
 // vocabulary does not know.
 func (t *wording) set(v *vocabulary, terms []string) (rarest int, ok bool) {
 	t.clear()
@@ -180,8 +199,14 @@ func (t *wording) maybe(b *block) bool {
 // said says whether row i of a block of a trail has the words.
 func (t *wording) said(b *block, i int) bool {
 	var found uint16
-	for _, c := range b.words[b.said[i]:b.said[i+1]] {
-		found |= t.masks[c]
+	words, masks := b.saying(i), t.masks
+	for i := 0; i < len(words); i++ {
+		n := uint16(words[i])
+		if n == 255 {
+			n = uint16(words[i+1])<<8 | uint16(words[i+2])
+			i += 2
+		}
+		found |= masks[n]
 	}
 	return found == t.all
 }

@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"math"
 	"strconv"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -17,7 +19,9 @@ import (
 func render(l *index.Listing) []byte {
 	d := &l.Device
 	self := l.Account.String()
-	j := jsonText{make([]byte, 0, 1536)}
+	j := texts.Get().(*jsonText)
+	defer texts.Put(j)
+	j.b = j.b[:0]
 	j.raw(`{"did":"did:peaq:`)
 	j.raw(self)
 	j.raw(`","address":"`)
@@ -66,8 +70,11 @@ func render(l *index.Listing) []byte {
 	j.point("since", &l.PresenceAt)
 	j.account("by", l.PresenceWho, l.Account, self)
 	j.raw(`}}`)
-	return j.b
+	return bytes.Clone(j.b)
 }
+
+// texts are those that were written before, whose memory is used again.
+var texts = sync.Pool{New: func() any { return &jsonText{make([]byte, 0, 4096)} }}
 
 // jsonText is JSON as package encoding/json writes it.
 type jsonText struct{ b []byte }

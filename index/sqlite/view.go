@@ -14,7 +14,7 @@ type reader struct {
 }
 
 // maxAsked bounds how many different questions a connection keeps prepared. Callers' filters make their number.
-const maxAsked = 256
+const maxAsked = 96
 
 // view is the store as of one committed state.
 type view struct {
