@@ -226,12 +226,13 @@ func (d *Device) probed(id sessionKey) wire.Probed {
 }
 
 // tellAll tells the consumers of all sessions over a relay, unasked, how far they have come: after a time without network their
-// connections may be dead, and only both ends together can see it.
-func (d *Device) tellAll(relay key.NodeID, link *clientLink) {
+// connections may be dead, and only both ends together can see it. Those whose sessions have ended are told that, too.
+func (d *Device) tellAll(g *registration, link *clientLink) {
 	d.mu.Lock()
-	var ids []sessionKey
+	ids := g.severed
+	g.severed = nil
 	for id, s := range d.sessions {
-		if id.relay == relay && s.conn.Load() != nil {
+		if id.relay == g.addr.ID && s.conn.Load() != nil {
 			ids = append(ids, id)
 		}
 	}
@@ -241,13 +242,14 @@ func (d *Device) tellAll(relay key.NodeID, link *clientLink) {
 	}
 }
 
-// cutRelay ends the sessions that run over a relay.
-func (d *Device) cutRelay(relay key.NodeID, err error) {
+// cutRelay ends the sessions that run over a relay. Their consumers are told when the relay is reached again.
+func (d *Device) cutRelay(g *registration, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for id, s := range d.sessions {
-		if id.relay == relay {
+		if id.relay == g.addr.ID {
 			s.cut(err)
+			g.severed = append(g.severed, id)
 		}
 	}
 }

@@ -20,6 +20,8 @@ type registration struct {
 	rate   bucket             // of knocks; used by the link's reader only
 	stop   context.CancelFunc // ends run; guarded by device.mu; nil before it runs
 
+	severed []sessionKey // that ended with the link; their consumers do not know it yet; guarded by device.mu
+
 	mu        sync.Mutex
 	link      *clientLink // nil while there is none
 	connected bool
@@ -168,7 +170,7 @@ func (g *registration) once(ctx context.Context, nudged <-chan struct{}) error {
 			link.rtt.Store(int64(max(time.Since(asked), 1)))
 			link.raw.SetReadDeadline(time.Time{}) //nolint:errcheck // a closed connection fails the read
 			g.set(link, true, nil)
-			d.tellAll(g.addr.ID, link)
+			d.tellAll(g, link)
 			d.o.Log.Info("overlay: relay reached", "relay", g.addr.Host, "node", g.addr.ID)
 			return nil
 		}
@@ -185,7 +187,7 @@ func (g *registration) once(ctx context.Context, nudged <-chan struct{}) error {
 	}
 	err = link.run(ctx)
 	if errors.Is(err, errFrozen) {
-		d.cutRelay(g.addr.ID, err)
+		d.cutRelay(g, err)
 	}
 	return err
 }

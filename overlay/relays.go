@@ -118,7 +118,7 @@ func (d *Device) Nudge() {
 	for _, g := range d.relays {
 		g.check(min(d.o.PingTimeout, nudgePatience))
 		if link := g.live(); link != nil {
-			d.work.Go(func() { d.tellAll(g.addr.ID, link) })
+			d.work.Go(func() { d.tellAll(g, link) })
 		}
 	}
 }
