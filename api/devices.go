@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"sync"
 
 	"iod/index"
 )
@@ -20,8 +21,20 @@ func (s *server) devices(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{media: jsonType, body: appendPage(nil, &found, q)}, nil
+	b := pages.Get().(*[]byte)
+	*b = appendPage((*b)[:0], &found, q)
+	return reply{media: jsonType, body: *b, spent: func() {
+		if cap(*b) <= keptPage {
+			pages.Put(b)
+		}
+	}}, nil
 }
+
+// pages are the memory of pages that have been sent.
+var pages = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptPage is how large a page may be whose memory is kept.
+const keptPage = 256 << 10
 
 // appendPage appends a Page as JSON, and a newline. Each listing is what index.Show makes of it, with the members that belong to the search
 // behind them.

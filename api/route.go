@@ -87,6 +87,7 @@ type reply struct {
 	media  string
 	cache  string
 	body   []byte
+	spent  func() // called when the body has been sent, unless it is nil
 }
 
 const jsonType = "application/json"
@@ -160,6 +161,9 @@ func (s *server) serve(rt *route, w http.ResponseWriter, r *http.Request) error 
 	if rt.Fresh == byContent {
 		sum := sha256.Sum256(rep.body)
 		tag = `W/"` + base64.RawURLEncoding.EncodeToString(sum[:9]) + `"`
+	}
+	if rep.spent != nil {
+		defer rep.spent()
 	}
 	if rep.media != "" {
 		transport.Send(w, r, transport.Answer{Status: rep.status, Type: rep.media, Tag: tag, Cache: cmp.Or(rep.cache, rt.Cache), Body: rep.body})

@@ -15,7 +15,7 @@ import (
 const (
 	// heapOfIndex bounds the memory that the Go runtime of an index holds: what a start reads and drops would else stay resident. The
 	// database's own caches come on top.
-	heapOfIndex = 190 << 20
+	heapOfIndex = 216 << 20
 	// growthOfHeap is by how much it may grow beyond what is in use before it is collected, in percent: there is more to win from memory
 	// than from the little that collecting takes.
 	growthOfHeap = 50

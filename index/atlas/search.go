@@ -223,6 +223,9 @@ func (f *finder) distance(b *block, i int) float64 {
 
 // priced keeps the rows of a block by price.
 func (f *finder) priced(b *block) {
+	if f.full() && !f.offers {
+		f.rival(b)
+	}
 	for w, word := range f.rows {
 		for ; word != 0; word &= word - 1 {
 			i := w<<6 + bits.TrailingZeros64(word)
@@ -240,6 +243,30 @@ func (f *finder) priced(b *block) {
 			}
 		}
 	}
+}
+
+// rival leaves the rows with an offer that is no worse than that of the last hit, which are few once there are hits: most listings are not looked at.
+func (f *finder) rival(b *block) {
+	last := f.hits[f.need-1].price
+	if last == noPrice {
+		return
+	}
+	lo, hi := priceKey(0), last
+	if f.order == index.Dearest {
+		lo, hi = last, noPrice-1
+	}
+	var found bitmap
+	ends, row := b.ends, 0
+	for o, k := range b.price {
+		if k < lo || k > hi {
+			continue
+		}
+		for int(ends[row+1]) <= o {
+			row++
+		}
+		found.set(row)
+	}
+	f.rows.and(&found)
 }
 
 // best is the offer of a row that puts it where it stands in an order by price.

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -137,7 +136,7 @@ func scanFound(rows *sql.Rows, q index.Query) (f index.Found, err error) {
 		if err != nil {
 			return f, err
 		}
-		f.Account, f.Shown = *a, bytes.Clone(shown)
+		f.Account, f.Shown = *a, shown // memory of its own: the driver makes it for each blob, and never uses it again
 	} else if f.Listing, err = scan(rows, more...); err != nil {
 		return f, err
 	}

@@ -48,7 +48,7 @@ const readers = 4
 // power of two; the kernel keeps the file anyhow.
 const (
 	writerCache = 16384
-	readerCache = 4096
+	readerCache = 2048
 )
 
 // Store is an index in a SQLite file. It is safe for concurrent use.
