@@ -58,6 +58,7 @@ func (p *party) refused(w *waiter, why string, block uint32) {
 
 // Lease is an answer that a judge gave, and how long it lasts if the chain says nothing more.
 type Lease struct {
+	Scope   key.AccountID // whose entities it follows from: the device's, or its fleet's
 	Account key.AccountID
 	Stream  string
 	Block   uint32        // the finalised block by which it was given
@@ -123,12 +124,12 @@ func (j *Judge) Status() JudgeStatus {
 	left := func(known time.Time) time.Duration { return max(known.Add(s.Lease).Sub(now), 0) }
 	for _, p := range j.parties {
 		for pass := range p.passes {
-			s.Leases = append(s.Leases, Lease{pass.Account, pass.Stream, pass.Block, left(pass.known()), true})
+			s.Leases = append(s.Leases, Lease{j.o.Device, pass.Account, pass.Stream, pass.Block, left(pass.known()), true})
 		}
 	}
 	for account, all := range j.memory.of {
 		for _, y := range all {
-			s.Leases = append(s.Leases, Lease{account, y.stream, y.block, left(y.known), false})
+			s.Leases = append(s.Leases, Lease{j.o.Device, account, y.stream, y.block, left(y.known), false})
 		}
 	}
 	slices.SortFunc(s.Leases, byTime)

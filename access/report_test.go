@@ -87,7 +87,7 @@ func TestStatusTellsLeases(t *testing.T) {
 		}
 		used := slices.IndexFunc(got.Leases, func(l Lease) bool { return l.Used })
 		for i, l := range got.Leases {
-			if l.Account != alice || l.Block == 0 || l.Left != 20*time.Minute || (i == used) != (l.Stream == "a") {
+			if l.Scope != s.j.o.Device || l.Account != alice || l.Block == 0 || l.Left != 20*time.Minute || (i == used) != (l.Stream == "a") {
 				t.Errorf("lease %+v", l)
 			}
 		}

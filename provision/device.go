@@ -202,7 +202,7 @@ func (d *Device) open() error {
 	d.audit = audit.Open(d.state.dir(), d.log)
 	d.manifest.Store(m)
 	d.handlers.Store(d.newHandlers(m))
-	d.loaded = loaded{files: fingerprint(m.Files), at: d.clock.Steady()}
+	d.loaded = loaded{names: m.Files, files: fingerprint(m.Files), at: d.clock.Steady()}
 	d.programs = update.New(update.Options{Programs: m.managed(), Dir: m.State, Log: d.log, Client: update.NewClient(d.clock.Now)})
 	return nil
 }

@@ -108,6 +108,27 @@ func (l *layer) base(name string, above []string) (*layer, error) {
 	return read(name, path, text, above)
 }
 
+// filesOf returns the absolute paths of all files that a manifest is put together from, whatever else is wrong with them; the last one may
+// be missing.
+func filesOf(path string) (files []string) {
+	for len(files) < maxLayers && !slices.Contains(files, path) {
+		files = append(files, path)
+		text, err := readManifest(path)
+		var f struct {
+			Extends string `toml:"extends"`
+		}
+		if err != nil || toml.Unmarshal(text, &f) != nil || f.Extends == "" {
+			break
+		}
+		if dir := filepath.Dir(path); filepath.IsAbs(f.Extends) {
+			path = f.Extends
+		} else {
+			path = filepath.Join(dir, f.Extends)
+		}
+	}
+	return files
+}
+
 // LoadFleet reads a fleet's file: a manifest that devices extend. What only a device has may be missing in it.
 func LoadFleet(path string) (*Manifest, error) {
 	text, err := readManifest(path)

@@ -38,7 +38,8 @@ type Reload struct {
 
 // loaded is what is known of the manifest's files. The times are of the steady clock.
 type loaded struct {
-	files   [32]byte // fingerprint of what was read last
+	names   []string // of the files that were read last, also in vain
+	files   [32]byte // their fingerprint
 	at      time.Time
 	reload  *Reload // what the last one changed; nil before any
 	refused *refused
@@ -67,25 +68,25 @@ func (d *Device) Reload(ctx context.Context) (*Reload, error) {
 	if was.Path == "" {
 		return nil, errors.New("reload: the manifest was not read from a file")
 	}
-	files := fingerprint(was.Files)
+	names := filesOf(was.Path) // before it is read: what changes meanwhile is read again
+	files := fingerprint(names)
 	m, err := Load(was.Path)
 	if err == nil {
-		files = fingerprint(m.Files)
 		err = d.check(m)
 	}
 	if err == nil {
 		var r *Reload
 		if r, err = d.carryOut(ctx, was, m); err == nil {
-			d.took(files, r)
+			d.took(names, files, r)
 			return r, nil
 		}
 	}
-	return nil, d.refuse(files, err)
+	return nil, d.refuse(names, files, err)
 }
 
-func (d *Device) took(files [32]byte, r *Reload) {
+func (d *Device) took(names []string, files [32]byte, r *Reload) {
 	d.mu.Lock()
-	d.loaded = loaded{files: files, at: d.clock.Steady(), reload: r}
+	d.loaded = loaded{names: names, files: files, at: d.clock.Steady(), reload: r}
 	d.mu.Unlock()
 	said := make([]string, len(r.Changes))
 	for i, c := range r.Changes {
@@ -100,14 +101,14 @@ func (d *Device) took(files [32]byte, r *Reload) {
 	}
 }
 
-func (d *Device) refuse(files [32]byte, err error) error {
+func (d *Device) refuse(names []string, files [32]byte, err error) error {
 	bad := &refused{at: d.clock.Steady(), err: err}
 	var mistakes *ManifestError
 	if errors.As(err, &mistakes) {
 		bad.problems = mistakes.Problems
 	}
 	d.mu.Lock()
-	d.loaded.files, d.loaded.refused = files, bad
+	d.loaded.names, d.loaded.files, d.loaded.refused = names, files, bad
 	d.mu.Unlock()
 	d.note(audit.Entry{Kind: audit.Reload, Reason: "refused: " + err.Error()})
 	d.log.Error(MsgRefused, "err", err)

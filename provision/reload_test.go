@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -247,7 +248,7 @@ func TestManifestIsWatched(t *testing.T) {
 	put(base, "")
 	r := w.start("extends = \"base/fleet.toml\"\n" + text("first"))
 	r.log.await(t, 0, provision.MsgPublished)
-	tmp, bad := filepath.Join(w.dir, ".device.toml.swp"), filepath.Join(w.dir, "elsewhere.toml")
+	tmp, bad, later := filepath.Join(w.dir, ".device.toml.swp"), filepath.Join(w.dir, "elsewhere.toml"), filepath.Join(w.dir, "new", "fleet.toml")
 	for _, c := range []struct {
 		how string
 		do  func()
@@ -258,7 +259,10 @@ func TestManifestIsWatched(t *testing.T) {
 		{"moved away and written anew", func() { os.Rename(r.path, tmp); put(r.path, "extends = \"base/fleet.toml\"\n"+text("fourth")) }, provision.MsgReloaded}, //nolint:errcheck // likewise
 		{"the base", func() { put(base, "[access]\nlease = \"20m\"\n") }, provision.MsgReloaded},
 		{"broken", func() { put(r.path, "[") }, provision.MsgRefused},
-		{"mended, without the base", func() { put(r.path, text("fifth")) }, provision.MsgReloaded},
+		{"another base, which is not there", func() { put(r.path, "extends = \"new/fleet.toml\"\n"+text("fifth")) }, provision.MsgRefused},
+		{"it comes, with a mistake", func() { os.Mkdir(filepath.Dir(later), 0o700); put(later, "[access]\nleese = \"30m\"\n") }, provision.MsgRefused}, //nolint:errcheck // likewise
+		{"it is mended", func() { put(later, "[access]\nlease = \"30m\"\n") }, provision.MsgReloaded},
+		{"mended, without the base", func() { put(r.path, text("mended")) }, provision.MsgReloaded},
 		{"a link", func() { put(bad, text("sixth")); os.Remove(r.path); os.Symlink(bad, r.path) }, provision.MsgReloaded}, //nolint:errcheck // likewise
 		{"what the link leads to", func() { put(bad, text("seventh")) }, provision.MsgReloaded},
 	} {
@@ -460,5 +464,60 @@ func TestAuditRecord(t *testing.T) {
 	want := []string{"start", "published", "refusal", "grant", "session", "withdrawn", "cut", "stop"}
 	if !slices.Equal(kinds, want) {
 		t.Errorf("recorded %q, want %q", kinds, want)
+	}
+}
+
+// A device that can pay no longer says so and goes on serving; as soon as it can pay, it publishes.
+func TestAccountRunsEmpty(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	consumer := newPair(t)
+	text := fmt.Sprintf(deviceText, "state = \"state\"", "", w.relay, startStation(t))
+	r := w.start(text)
+	r.log.await(t, 0, provision.MsgPublished)
+	w.grant(w.key, consumer.Account())
+	sub := w.subscribe(consumer, "measurements/#")
+	sub.receive(t)
+	if _, err := w.dev.SetBalance(w.key.Account(), new(big.Int)); err != nil {
+		t.Fatal(err)
+	}
+	from := r.log.mark()
+	r.reload(strings.Replace(text, "\"weather\"", "\"wind\"", 1))
+	if e := r.log.await(t, from, provision.MsgWaiting); !strings.Contains(e.attrs["hint"], "send some PEAQ to "+w.key.Account().String()) {
+		t.Errorf("it says: %v", e.attrs)
+	}
+	s := r.until("it tells that it cannot pay", func(s provision.Status) bool { return s.Balance.Low && s.Document.State == "waiting" })
+	if s.Healthy || len(s.Problems) == 0 || len(s.Document.Changes) == 0 {
+		t.Errorf("healthy %v, problems %q, changes %v", s.Healthy, s.Problems, s.Document.Changes)
+	}
+	for len(sub.got) > 0 {
+		<-sub.got
+	}
+	sub.receive(t)
+	w.fund(w.key.Account())
+	r.healthy()
+	if d, _, _ := w.standing(); d.DataType != "wind" {
+		t.Errorf("published is %+v", d)
+	}
+}
+
+// Of two devices with one key both say so, and only the later one publishes and stays at the relay.
+func TestTwinsAreToldOf(t *testing.T) {
+	w := newWorld(t, devchain.Options{})
+	text := func(data string) string {
+		return strings.Replace(fmt.Sprintf(deviceText, "state = \"state\"", "", w.relay, unused), "weather", data, 1)
+	}
+	first := w.start(text("weather"))
+	first.log.await(t, 0, provision.MsgPublished)
+	other := *w
+	other.dir = t.TempDir()
+	second := other.start(text("wind"))
+	second.log.await(t, 0, provision.MsgPublished)
+	s := first.until("the first one notices", func(s provision.Status) bool { return s.Identity.Clone && s.Document.State == "conflict" })
+	if s.Healthy || len(s.Problems) == 0 {
+		t.Errorf("healthy %v, problems %q", s.Healthy, s.Problems)
+	}
+	second.healthy()
+	if d, _, _ := w.standing(); d.DataType != "wind" {
+		t.Errorf("published is %+v", d)
 	}
 }

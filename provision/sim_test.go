@@ -47,22 +47,22 @@ const (
 // which its link flaps, the chain and the relays go away, its clock jumps, and grants come and go. The chain is the development chain
 // behind its real protocol; only network and time are made up.
 //
-//	IOD_SIM_SEED=7 IOD_SIM_HOURS=72 go test -run ThreeDays -v ./provision      one seed
-//	IOD_SIM_SEEDS=100 go test -run ThreeDays -timeout 5h ./provision          many others
+//	IOD_SIM_SEED=7 go test -run ThreeDays -v ./provision                        another world
+//	IOD_SIM_SEEDS=100 IOD_SIM_HOURS=72 go test -run ThreeDays -v ./provision    many more
+//
+// With the race detector, which takes six times as long, it is two worlds of half the time, side by side.
 func TestThreeDaysOfFaults(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	hours := number(t, "IOD_SIM_HOURS", 72)
-	run := func(seed uint64) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { newSim(t, seed).run(time.Duration(hours) * time.Hour) })
+	percent := debug.SetGCPercent(400)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	hours, seed := number(t, "IOD_SIM_HOURS", 72/simWorlds), number(t, "IOD_SIM_SEED", 1)
+	for i := range simWorlds + number(t, "IOD_SIM_SEEDS", 0) {
+		t.Run(fmt.Sprint("seed ", seed+i), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { newSim(t, uint64(seed+i)).run(time.Duration(hours) * time.Hour) })
 		})
 	}
-	run(uint64(number(t, "IOD_SIM_SEED", 1)))
 	if os.Getenv("IOD_SIM_SEEDS") == "" {
-		t.Run("more", func(t *testing.T) { t.Skip("set IOD_SIM_SEEDS to a number for as many other worlds") })
-	}
-	for i := range uint64(number(t, "IOD_SIM_SEEDS", 0)) {
-		run(2 + i)
+		t.Run("more", func(t *testing.T) { t.Skip("set IOD_SIM_SEEDS to a number for as many worlds more") })
 	}
 }
 

@@ -147,13 +147,14 @@ type TrafficStatus struct {
 	Refused  uint64 `json:"refused"` // requests that were refused or dropped
 }
 
-// LeaseView is an answer of the judge.
+// LeaseView is an answer of a judge.
 type LeaseView struct {
 	Account string    `json:"account"`
 	Stream  string    `json:"stream"`
 	Block   uint32    `json:"block"`
 	Until   time.Time `json:"until"`
-	Used    bool      `json:"used"` // by a session; otherwise it is kept for an outage of the chain
+	Used    bool      `json:"used"`  // by a session; otherwise it is kept for an outage of the chain
+	Fleet   bool      `json:"fleet"` // it follows from a grant for the device's fleet, not for the device
 }
 
 // RefusalView is a refusal, of the latest ones.
@@ -262,7 +263,7 @@ func (d *Device) ago(t time.Time) time.Time {
 func milliseconds(t time.Duration) float64 { return float64(t.Microseconds()) / 1000 }
 
 func (d *Device) leaseView(l access.Lease) LeaseView {
-	return LeaseView{Account: l.Account.String(), Stream: l.Stream, Block: l.Block, Until: d.clock.Now().Add(l.Left).UTC().Round(time.Second), Used: l.Used}
+	return LeaseView{Fleet: l.Scope != d.account, Account: l.Account.String(), Stream: l.Stream, Block: l.Block, Until: d.clock.Now().Add(l.Left).UTC().Round(time.Second), Used: l.Used}
 }
 
 func (d *Device) manifestStatus(m *Manifest) ManifestStatus {

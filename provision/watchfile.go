@@ -2,8 +2,10 @@ package provision
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -16,8 +18,8 @@ const (
 	pollFiles = 30 * time.Second
 )
 
-// watchFiles reloads the manifest when one of the files that it consists of is another than the one read last. The kernel tells; nothing is
-// looked at before.
+// watchFiles reloads the manifest when one of the files that were read last, also for a manifest that was refused, is another than then. The
+// kernel tells; nothing is looked at before.
 func (d *Device) watchFiles(ctx context.Context) error {
 	m := d.manifest.Load()
 	if m.Path == "" {
@@ -34,7 +36,7 @@ func (d *Device) watchFiles(ctx context.Context) error {
 	timer := time.NewTimer(0) // what changed since it was read
 	defer timer.Stop()
 	for {
-		if err := watchDirs(w, d.manifest.Load(), watched); err != nil {
+		if err := watchDirs(w, d.consulted(), watched); err != nil {
 			d.log.Warn("the manifest is looked at now and then, since the kernel does not tell of changes", "every", pollFiles, "err", err)
 			return d.pollFiles(ctx)
 		}
@@ -53,14 +55,26 @@ func (d *Device) watchFiles(ctx context.Context) error {
 	}
 }
 
-// dirsOf are the directories in which the files of a manifest stand, and those to which links lead from there.
-func dirsOf(m *Manifest) (dirs []string) {
+// consulted are the files that were read last.
+func (d *Device) consulted() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.loaded.names
+}
+
+// dirsOf are the directories in which files stand, and those to which links lead from there. A directory that is not there can come with the
+// nearest one above it.
+func dirsOf(files []string) (dirs []string) {
 	add := func(file string) {
-		if dir := filepath.Dir(file); !slices.Contains(dirs, dir) {
+		dir := filepath.Dir(file)
+		for there(dir) != nil && dir != filepath.Dir(dir) {
+			dir = filepath.Dir(dir)
+		}
+		if !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
 	}
-	for _, f := range m.Files {
+	for _, f := range files {
 		add(f)
 		if real, err := filepath.EvalSymlinks(f); err == nil {
 			add(real)
@@ -69,9 +83,11 @@ func dirsOf(m *Manifest) (dirs []string) {
 	return dirs
 }
 
+func there(dir string) error { _, err := os.Stat(dir); return err }
+
 // watchDirs watches directories rather than files, since editors put another file into the place of one.
-func watchDirs(w *fsnotify.Watcher, m *Manifest, watched map[string]bool) error {
-	dirs := dirsOf(m)
+func watchDirs(w *fsnotify.Watcher, files []string, watched map[string]bool) error {
+	dirs := dirsOf(files)
 	for _, dir := range dirs {
 		if watched[dir] {
 			continue
@@ -90,14 +106,14 @@ func watchDirs(w *fsnotify.Watcher, m *Manifest, watched map[string]bool) error 
 	return nil
 }
 
-// concerns reports whether an event is about a file of the manifest, or about a link on the way to one.
+// concerns reports whether an event is about a file that was read last, or about a link or a missing directory on the way to one.
 func (d *Device) concerns(name string) bool {
-	for _, f := range d.manifest.Load().Files {
-		if f == name {
+	for _, f := range d.consulted() {
+		if f == name || strings.HasPrefix(f, name+string(filepath.Separator)) {
 			return true
 		}
 		if real, err := filepath.EvalSymlinks(f); err != nil || real != f {
-			return true // links: whatever happens there may be about it
+			return true // links, or nothing yet: whatever happens there may be about it
 		}
 	}
 	return false
@@ -119,9 +135,9 @@ func (d *Device) pollFiles(ctx context.Context) error {
 // reloadIfChanged reloads when the files are others than those of the last try. The log and the status tell what came of it.
 func (d *Device) reloadIfChanged(ctx context.Context) {
 	d.mu.Lock()
-	last := d.loaded.files
+	names, last := d.loaded.names, d.loaded.files
 	d.mu.Unlock()
-	if fingerprint(d.manifest.Load().Files) != last {
+	if fingerprint(names) != last {
 		_, _ = d.Reload(ctx)
 	}
 }

@@ -234,7 +234,11 @@ func (s *sheet) accessLines(st provision.Status) {
 	}
 	s.section("leases")
 	for _, l := range st.Leases {
-		s.line("%s %s until %s%s", l.Account, l.Stream, l.Until.Format("15:04:05"), map[bool]string{false: s.weak(", unused")}[l.Used])
+		by := ""
+		if l.Fleet {
+			by = ", by its fleet"
+		}
+		s.line("%s %s until %s%s%s", l.Account, l.Stream, l.Until.Format("15:04:05"), by, map[bool]string{false: s.weak(", unused")}[l.Used])
 	}
 	s.section("refusals")
 	for _, r := range st.Refusals {
