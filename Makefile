@@ -14,6 +14,9 @@ PLATFORMS    = linux/arm linux/arm64 linux/mips linux/mipsle linux/riscv64 linux
 # The race detector needs a C compiler.
 RACE        := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
+# A process with the race detector sleeps for a second at its end otherwise; tests start hundreds.
+export GORACE ?= atexit_sleep_ms=0
+
 .PHONY: test lint build device cross packages bench fuzz deps
 
 deps:

@@ -208,14 +208,15 @@ func TestFaults(t *testing.T) {
 		return r
 	}
 	for name, x := range map[string]struct {
-		want int
-		do   func(context.Context) error
+		want  int
+		limit time.Duration
+		do    func(context.Context) error
 	}{
-		"panic":    {http.StatusInternalServerError, func(context.Context) error { panic("boom") }},
-		"slow":     {http.StatusServiceUnavailable, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
-		"database": {http.StatusServiceUnavailable, func(context.Context) error { return errors.New("disk on fire at /secret/path") }},
+		"panic":    {http.StatusInternalServerError, time.Hour, func(context.Context) error { panic("boom") }},
+		"slow":     {http.StatusServiceUnavailable, time.Millisecond, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+		"database": {http.StatusServiceUnavailable, time.Hour, func(context.Context) error { return errors.New("disk on fire at /secret/path") }},
 	} {
-		h = New(broken{do: x.do}, Options{Timeout: time.Millisecond})
+		h = New(broken{do: x.do}, Options{Timeout: x.limit})
 		r := ask()
 		if r.Code != x.want || !json.Valid(r.Body.Bytes()) || r.Header().Get("Content-Type") != "application/problem+json" || strings.Contains(r.Body.String(), "secret") {
 			t.Errorf("%s: %d %s, want %d", name, r.Code, r.Body, x.want)

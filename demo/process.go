@@ -28,6 +28,16 @@ func (l line) str(name string) string {
 	return s
 }
 
+// moment is a time that the line tells, by the clock of the process: of lines on two pipes none comes first. It is when the line was read if it
+// tells none.
+func (l line) moment(name string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, l.str(name))
+	if err != nil {
+		return l.at
+	}
+	return t
+}
+
 // process is a running iod of the story. Its output goes to a log file; the JSON objects in it can be waited for.
 type process struct {
 	name string

@@ -345,8 +345,8 @@ func (s *story) revoke(ctx context.Context) error {
 	if _, err := s.reader.await(ctx, cut.at, isWaiting); err != nil {
 		return err
 	}
-	if late, ok := s.reader.newest(isMessage); ok && late.at.After(cut.at) {
-		return fmt.Errorf("a message came %s after the session was cut", late.at.Sub(cut.at))
+	if late, ok := s.reader.newest(isMessage); ok && late.moment("received").After(cut.moment("time")) {
+		return fmt.Errorf("a message came %s after the session was cut", late.moment("received").Sub(cut.moment("time")))
 	}
 	s.say("revoked", "in block %d; the session was cut %s after that block was out, and nothing came from then until it was final", number, ms(cut.at.Sub(best)))
 	return nil

@@ -21,10 +21,10 @@ func TestFindFilterPageAndCopy(t *testing.T) {
 		b.filterAndPage()
 		b.searchAround()
 		b.click(`.device h2 a[href$="` + m.wind.DID() + `"]`)
-		b.await(`location.pathname === "/d/` + m.wind.DID() + `"`)
+		b.await(`location.pathname === "/d/` + m.wind.DID() + `" && document.readyState === "complete"`)
 		b.copyCommands(m)
 		b.back()
-		b.await(`location.pathname === "/"`)
+		b.await(`location.pathname === "/" && document.readyState === "complete"`)
 		b.settled()
 		if q := b.query(); !strings.Contains(q, "near=40.18,44.51") || !strings.Contains(q, "within=5") {
 			t.Errorf("back from the device leads to %s", q)
@@ -278,7 +278,7 @@ func TestByKeyboardAlone(t *testing.T) {
 		}
 	}
 	b.press("Enter")
-	b.await(`location.pathname.startsWith("/d/")`)
+	b.await(`location.pathname.startsWith("/d/") && document.readyState === "complete"`)
 	b.await(`document.querySelector("button.copy:not([hidden])")`)
 	for range 40 {
 		b.press("Tab")

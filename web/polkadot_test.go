@@ -71,7 +71,7 @@ func TestPolkadotJSPublishes(t *testing.T) {
 	b.run(typeInto("#q", "polkadot\r"))
 	b.await(`document.querySelector("#count").textContent === "1 device"`)
 	b.click(`.device h2 a`)
-	b.await(`location.pathname === "/d/` + did + `"`)
+	b.await(`location.pathname === "/d/` + did + `" && document.readyState === "complete"`)
 	for _, want := range []string{"Wind speed", "42.03995 PEAQ for 30 days: about 1.4 a day.", "42039950000000000000", "Zürich, Switzerland", "written by polkadot.js",
 		"from/polkadot-js/#", "The device's key signed it", "iod subscribe " + did + " wind", fmt.Sprintf("%d-%d", at.Block, at.Extrinsic)} {
 		if !strings.Contains(b.text("main"), want) {

@@ -53,7 +53,8 @@ func TestScripts(t *testing.T) {
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "HOME="+e.WorkDir+"/home", "XDG_CACHE_HOME="+e.WorkDir+"/cache")
+			e.Vars = append(e.Vars, "HOME="+e.WorkDir+"/home", "XDG_CACHE_HOME="+e.WorkDir+"/cache",
+				"GORACE=atexit_sleep_ms=0") // the race detector's default is to sleep for a second at the end of each process
 			e.Values[running{}] = map[string]*staying{}
 			return nil
 		},
