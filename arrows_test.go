@@ -49,6 +49,7 @@ var rooms = [][]string{
 	{"web/earth"},
 	{"spelling"},
 	{"control"},
+	{"live"},
 	{"systemd"},
 	{"audit"},
 	{"clock"},

@@ -41,7 +41,7 @@ string where it is text, else as {"base64": …}. Once it was connected it recon
 				return err
 			}
 			defer r.close()
-			s.r, s.left, s.out = r, count, a.out
+			s.r, s.left, s.out, s.take = r, count, a.out, s.print
 			err = s.run(c.Context())
 			if count == 0 {
 				err = stayed(c.Context(), err)
@@ -66,8 +66,10 @@ type subscription struct {
 	level  byte // MQTT protocol level to try next
 
 	out    io.Writer
-	left   int  // messages until the end; 0: no end
-	joined bool // the device let it in once
+	left   int                      // messages until the end; 0: no end
+	take   func(publication) error  // what is done with a message
+	say    func(level, text string) // told how it fares; nil: nobody
+	joined bool                     // the device let it in once
 }
 
 const (
@@ -153,6 +155,9 @@ func (s *subscription) keep(ctx context.Context) error {
 			retry = firstRetry
 		}
 		s.r.log.Info("reconnecting", "after", err)
+		if s.say != nil {
+			s.say("wait", "reconnecting: "+err.Error())
+		}
 		if err := pause(ctx, retry); err != nil {
 			return err
 		}
@@ -203,15 +208,18 @@ func (s *subscription) converse(ctx context.Context, conn net.Conn) error {
 		return err
 	}
 	var outside *filterError
-	switch err := m.subscribe(s.topics, s.qos, s.print); {
+	switch err := m.subscribe(s.topics, s.qos, s.take); {
 	case errors.As(err, &outside):
 		return hint(refused(fmt.Errorf("stream %q: %w", s.r.stream, err)), "see the stream's topics with: iod did show %s", s.r.device.DID())
 	case err != nil:
 		return err
 	}
 	s.joined = true
+	if s.say != nil {
+		s.say("ok", "receiving "+strings.Join(s.topics, "  "))
+	}
 	s.r.log.Info("connected", "stream", s.r.stream, "topics", s.topics)
-	err := m.receive(s.print)
+	err := m.receive(s.take)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
