@@ -21,7 +21,8 @@ func (a *app) benchCommand() *cobra.Command {
 
   iod bench market --database market.db --listings 1000000
   iod bench search --database market.db
-`, a.benchMarket(), a.benchServe(), a.benchSearch())
+  iod bench feed
+`, a.benchMarket(), a.benchServe(), a.benchSearch(), a.benchFeed())
 }
 
 // benchFlags are the flags that all of bench have.
@@ -77,10 +78,8 @@ func (a *app) fillMarket(ctx context.Context, b benchFlags, listings int, force 
 		return err
 	}
 	defer store.Close()
-	if st, err := store.State(ctx); err != nil {
+	if err := vacant(ctx, store, force); err != nil {
 		return err
-	} else if st.Origin != nil && !force {
-		return hint(usage(errors.New("the database holds an index already")), "name another one, or give --force to throw away what it holds")
 	}
 	m, err := market.New(b.seed, listings)
 	if err != nil {
@@ -107,6 +106,18 @@ func (a *app) fillMarket(ctx context.Context, b benchFlags, listings int, force 
 	}
 	return a.print(f, "%d listings in %.0f s, %.0f a second%s; %d verified, %d lines of history, %d set aside\n",
 		f.Listings, f.Seconds, f.Rate, each, f.Verified, f.Entries, f.SetAside)
+}
+
+// vacant refuses a database that holds an index, unless it may be thrown away.
+func vacant(ctx context.Context, store index.Reader, force bool) error {
+	st, err := store.State(ctx)
+	if err != nil {
+		return err
+	}
+	if st.Origin != nil && !force {
+		return hint(usage(errors.New("the database holds an index already")), "name another one, or give --force to throw away what it holds")
+	}
+	return nil
 }
 
 // fileSize is how large a SQLite file is with its log, in bytes; 0 for other databases.
