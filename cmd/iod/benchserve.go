@@ -35,7 +35,7 @@ func (a *app) benchServe() *cobra.Command {
 }
 
 func (a *app) serveMarket(ctx context.Context, b benchFlags, http *serving) error {
-	boundMemory()
+	boundMemory(b.database)
 	answers, err := http.options(a.serviceLog())
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ answer searches, and when the one that writes ends another goes on.`,
 }
 
 func (a *app) index(ctx context.Context, o index.Options, database string, http *serving) error {
-	boundMemory()
+	boundMemory(database)
 	answers, err := http.options(o.Log)
 	if err != nil {
 		return err

@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"iod/index"
+	"iod/index/postgres"
 )
 
 const (
 	// heapOfIndex bounds the memory that the Go runtime of an index holds: what a start reads and drops would else stay resident. The
 	// database's own caches come on top.
 	heapOfIndex = 216 << 20
+	// heapBesideServer is the same where a server keeps the database's pages.
+	heapBesideServer = 250 << 20
 	// growthOfHeap is by how much it may grow beyond what is in use before it is collected, in percent: there is more to win from memory
 	// than from the little that collecting takes.
 	growthOfHeap = 50
@@ -24,9 +27,13 @@ const (
 )
 
 // boundMemory keeps what an index holds in bounds, unless whoever started it did.
-func boundMemory() {
+func boundMemory(database string) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(heapOfIndex)
+		limit := int64(heapOfIndex)
+		if postgres.Is(database) {
+			limit = heapBesideServer
+		}
+		debug.SetMemoryLimit(limit)
 		debug.SetGCPercent(growthOfHeap)
 	}
 }

@@ -110,10 +110,10 @@ func newBlock(number uint32, from uint64, rows, offers int) *block {
 
 func (b *block) rows() int { return len(b.rank) }
 
-// room makes room for so many rows and offers in all. Columns grow by an eighth, since there are many blocks.
+// room makes room for so many rows and offers in all. Columns grow by a sixteenth, since there are many blocks.
 func (b *block) room(rows, offers int) {
 	if rows > cap(b.rank) {
-		n := min(rows+rows/8+16, blockRows)
+		n := min(rows+rows/16+8, blockRows)
 		b.rank, b.lat, b.ends = grown(b.rank, n), grown(b.lat, n), grown(b.ends, n+1)
 		if b.from != trailed {
 			b.account, b.owner = grown(b.account, n), grown(b.owner, n)
@@ -126,7 +126,7 @@ func (b *block) room(rows, offers int) {
 		}
 	}
 	if offers > cap(b.label) {
-		n := min(offers+offers/8+16, mostOffer)
+		n := min(offers+offers/16+8, mostOffer)
 		b.label, b.price = grown(b.label, n), grown(b.price, n)
 	}
 }
@@ -185,7 +185,7 @@ func (b *block) begin(r *row) int {
 // say gives the last row words.
 func (b *block) say(words []byte) {
 	if n := len(b.words) + len(words); n > cap(b.words) {
-		b.words = grown(b.words, n+n/8+64)
+		b.words = grown(b.words, n+n/16+64)
 	}
 	b.words = append(b.words, words...)
 	b.said[len(b.said)-1] = uint32(len(b.words))

@@ -1,9 +1,11 @@
 package growth
 
+import "math/bits"
+
 // accounts is a hash table of what stands for accounts, with linear probing. The lowest bit says whether the account's device is offered, so
-// that it takes eight bytes for each, and half as much again for room.
+// that it takes eight bytes for each, and a quarter as much again for room.
 type accounts struct {
-	slots []uint64 // a power of two; 0: empty
+	slots []uint64 // 0: empty
 	used  int
 }
 
@@ -14,10 +16,13 @@ func newAccounts() accounts { return accounts{slots: make([]uint64, 1<<10)} }
 // find is the place of an account's hash, or the empty one where it would be. A hash of 0 stands for another one.
 func (t *accounts) find(hash uint64) int {
 	hash = keyOf(hash)
-	mask := uint64(len(t.slots) - 1)
-	for i := hash >> 1 & mask; ; i = (i + 1) & mask {
+	place, _ := bits.Mul64(hash*0x9e3779b97f4a7c15, uint64(len(t.slots)))
+	for i := int(place); ; i++ {
+		if i == len(t.slots) {
+			i = 0
+		}
 		if s := t.slots[i]; s == 0 || s&^offered == hash {
-			return int(i)
+			return i
 		}
 	}
 }
@@ -39,11 +44,11 @@ func (t *accounts) set(place int, hash uint64, live bool) {
 	if live {
 		t.slots[place] |= offered
 	}
-	if t.used <= len(t.slots)/4*3 {
+	if t.used <= len(t.slots)/8*7 {
 		return
 	}
 	old := t.slots
-	t.slots = make([]uint64, 2*len(old))
+	t.slots = make([]uint64, len(old)+len(old)/4)
 	for _, s := range old {
 		if s != 0 {
 			t.slots[t.find(s)] = s

@@ -1,6 +1,6 @@
 // Package growth counts by days of the chain what came, changed and went: the history of an index, added up in memory.
 //
-// It reads the history once from its beginning and then follows it. For a million devices that takes seconds and 16 MB: of every account it
+// It reads the history once from its beginning and then follows it. For a million devices that takes seconds and 10 MB: of every account it
 // keeps a hash of eight bytes, one bit of which is whether it is offered.
 package growth
 
