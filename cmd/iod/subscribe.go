@@ -41,7 +41,7 @@ string where it is text, else as {"base64": …}. Once it was connected it recon
 				return err
 			}
 			defer r.close()
-			s.r, s.left, s.out, s.take = r, count, a.out, s.print
+			s.r, s.left, s.out = r, count, a.out
 			err = s.run(c.Context())
 			if count == 0 {
 				err = stayed(c.Context(), err)
@@ -67,7 +67,7 @@ type subscription struct {
 
 	out    io.Writer
 	left   int                      // messages until the end; 0: no end
-	take   func(publication) error  // what is done with a message
+	take   func(publication) error  // what is done with a message; nil: it is printed
 	say    func(level, text string) // told how it fares; nil: nobody
 	joined bool                     // the device let it in once
 }
@@ -208,7 +208,11 @@ func (s *subscription) converse(ctx context.Context, conn net.Conn) error {
 		return err
 	}
 	var outside *filterError
-	switch err := m.subscribe(s.topics, s.qos, s.take); {
+	take := s.take
+	if take == nil {
+		take = s.print
+	}
+	switch err := m.subscribe(s.topics, s.qos, take); {
 	case errors.As(err, &outside):
 		return hint(refused(fmt.Errorf("stream %q: %w", s.r.stream, err)), "see the stream's topics with: iod did show %s", s.r.device.DID())
 	case err != nil:
@@ -219,7 +223,7 @@ func (s *subscription) converse(ctx context.Context, conn net.Conn) error {
 		s.say("ok", "receiving "+strings.Join(s.topics, "  "))
 	}
 	s.r.log.Info("connected", "stream", s.r.stream, "topics", s.topics)
-	err := m.receive(s.take)
+	err := m.receive(take)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
