@@ -240,7 +240,7 @@ func (s *Supervisor) attend(ctx context.Context, i *instance, c launched) Exit {
 
 // watch asks the program until ctx ends. It returns why the program must end.
 func (s *Supervisor) watch(ctx context.Context, i *instance) (why string) {
-	p, altered := s.program(i)
+	p, _ := s.program(i)
 	if r := p.Ready; r != nil {
 		readyCtx, cancel := context.WithTimeout(ctx, r.Within)
 		err := r.untilReady(readyCtx, s.ask, i.came)
@@ -254,7 +254,7 @@ func (s *Supervisor) watch(ctx context.Context, i *instance) (why string) {
 		s.ready(i)
 	}
 	for ctx.Err() == nil {
-		p, altered = s.program(i)
+		p, altered := s.program(i)
 		if p.Alive == nil {
 			select {
 			case <-altered:

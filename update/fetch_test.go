@@ -180,8 +180,10 @@ func TestHostileServers(t *testing.T) {
 		"forbidden":          {wrong, "403", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }},
 		"out of order":       {again, "503", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }},
 		"no content":         {wrong, "204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }},
-		"redirects for ever": {wrong, "more than 5 redirects", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 302) }},
-		"redirects to files": {wrong, "a redirect leads from http to file", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "file:///etc/passwd", 302) }},
+		"redirects for ever": {wrong, "more than 5 redirects", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }},
+		"redirects to files": {wrong, "a redirect leads from http to file", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "file:///etc/passwd", http.StatusFound)
+		}},
 		"says it is huge": {wrong, "and may have 300000", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "99999999999")
 			w.WriteHeader(200)

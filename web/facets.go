@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"iod/index"
@@ -223,6 +222,3 @@ func decimal(p *index.Price) string {
 	}
 	return p.String()
 }
-
-// percent is a number for attributes of SVG.
-func percent(n int) string { return strconv.Itoa(n) }

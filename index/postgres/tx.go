@@ -18,7 +18,6 @@ import (
 // progress is the row of that name as a transaction found it, and as it leaves it.
 type progress struct {
 	epoch                           int64
-	following                       bool
 	cursor                          *index.Cursor
 	change, aside, deed, owner      int64
 	combo                           int32
