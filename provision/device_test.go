@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 
 	"iod/access"
@@ -71,7 +72,8 @@ func (w *world) subscribe(account *key.Pair, filter string) *subscription {
 		w.t.Fatal(err)
 	}
 	s := &subscription{got: make(chan *paho.Publish, 1000), lost: make(chan error, 10)}
-	s.client = paho.NewClient(paho.ClientConfig{Conn: conn,
+	// paho pings beside what it writes else, and does not lock by itself what is not a TCP connection.
+	s.client = paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(conn),
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 			func(p paho.PublishReceived) (bool, error) { s.got <- p.Packet; return true, nil }},
 		OnClientError:      func(err error) { s.lost <- err },

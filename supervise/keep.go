@@ -328,10 +328,8 @@ func (s *Supervisor) enter(i *instance, change func(*ProgramStatus)) {
 
 // tell logs an event and hands it on.
 func (s *Supervisor) tell(i *instance, e Event) {
-	e.Program = i.spec.Name // never changes
-	s.mu.Lock()
-	e.Version = i.spec.Version
-	s.mu.Unlock()
+	p, _ := s.program(i)
+	e.Program, e.Version = p.Name, p.Version
 	switch e.Kind {
 	case Started:
 		s.o.Log.Info("program started", "program", e.Program, "pid", e.PID)
@@ -353,8 +351,8 @@ func (s *Supervisor) note(i *instance, at time.Time, text string) {
 	if i.log == nil {
 		return
 	}
-	if v := i.spec.Version; v != "" {
-		text += ", version " + v
+	if p, _ := s.program(i); p.Version != "" {
+		text += ", version " + p.Version
 	}
 	i.log.write(Line{Stream: streamSelf, Text: text, Time: at})
 }
@@ -362,8 +360,8 @@ func (s *Supervisor) note(i *instance, at time.Time, text string) {
 // line takes what a program wrote.
 func (s *Supervisor) line(i *instance, stream, text string) {
 	now := time.Now()
-	l := Line{Program: i.spec.Name, Stream: stream, Text: text, Time: now}
 	s.mu.Lock()
+	l := Line{Program: i.spec.Name, Stream: stream, Text: text, Time: now}
 	if i.line != nil && i.line.MatchString(text) {
 		i.line = nil
 		close(i.came)
