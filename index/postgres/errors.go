@@ -27,6 +27,7 @@ const (
 	codeNoUser     = "28000"
 	codeNoDatabase = "3D000"
 	codeDenied     = "42501"
+	codeDeadlock   = "40P01"
 )
 
 // next are what to do about errors of the server, where somebody can do something.
@@ -79,6 +80,12 @@ func passing(err error) bool {
 	var connect *pgconn.ConnectError
 	return errors.As(err, &net) || errors.As(err, &connect) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err) ||
 		strings.HasSuffix(err.Error(), "conn closed")
+}
+
+// deadlocked tells whether the server rolled a transaction back since it and another waited for each other.
+func deadlocked(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == codeDeadlock
 }
 
 // slow turns the end of a search that took too long into index.ErrTooBroad.

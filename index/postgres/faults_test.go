@@ -222,6 +222,44 @@ func TestSerializationFailures(t *testing.T) {
 	}
 }
 
+// A reset that the server rolls back in favour of a search is tried again.
+func TestResetDeadlock(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s, watch, other := open(t, url), admin(t, url), admin(t, url)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if _, err := s.Campaign(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// The reader is in no hurry to find out who waits for whom: it is the reset that is rolled back.
+	if _, err := other.Exec(ctx, "SET deadlock_timeout = '1min'; BEGIN; LOCK TABLE listing IN ACCESS SHARE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Reset(ctx, index.Origin{Start: 7}) }()
+	for waits := false; !waits; {
+		if err := watch.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'listing'::regclass AND NOT granted").Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := other.Exec(ctx, "LOCK TABLE said IN ACCESS SHARE MODE; COMMIT"); err != nil {
+		t.Errorf("the reader: %v", err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for deadlocks := 0; deadlocks == 0; { // the server counts a little later
+		if err := watch.QueryRow(ctx, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&deadlocks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var start int64
+	if err := watch.QueryRow(ctx, "SELECT start FROM progress").Scan(&start); err != nil || start != 7 {
+		t.Errorf("begins at %d, %v", start, err)
+	}
+}
+
 // A full disk stops the index, and says so; when there is room it goes on.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()

@@ -213,9 +213,24 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Reset empties the store and notes which chain it is going to follow.
+// resets bounds how often a reset that the server rolled back is tried again.
+const resets = 10
+
+// Reset empties the store and notes which chain it is going to follow. It needs every table for itself, and the server may roll it back
+// in favour of a search that has some and wants another: then it begins again rather than lose what its writer is.
 func (s *Store) Reset(ctx context.Context, o index.Origin) error {
-	err := s.transact(ctx, func(x *tx) error {
+	err := s.reset(ctx, o)
+	for n := 1; n < resets && deadlocked(err) && ctx.Err() == nil; n++ {
+		err = s.reset(ctx, o)
+	}
+	if err != nil {
+		return fmt.Errorf("reset index: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) reset(ctx context.Context, o index.Origin) error {
+	return s.transact(ctx, func(x *tx) error {
 		// They are locked in the order in which searches go through them, or else the two might wait for each other.
 		if _, err := x.t.Exec(ctx, "TRUNCATE said, offer, combo, listing, document, history, set_aside, link, entity, deed, owner, moment, anchor"); err != nil {
 			return err
@@ -225,10 +240,6 @@ func (s *Store) Reset(ctx context.Context, o index.Origin) error {
 			o.Genesis[:], o.Start, o.FromState, s.now().UnixMilli())
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("reset index: %w", err)
-	}
-	return nil
 }
 
 // Update runs f in one transaction: all of it happens, or nothing.
