@@ -44,7 +44,6 @@ type process struct {
 	cmd  *exec.Cmd
 	log  *os.File
 	done chan struct{} // closed when it has ended and all its output was read
-	err  error         // how it ended; read after done
 
 	mu    sync.Mutex
 	lines []line
@@ -79,13 +78,13 @@ func (s *story) start(name string, args ...string) (*process, error) {
 	}
 	s.running = append(s.running, p)
 	s.wait.Go(func() {
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait() // its state tells all
 		out.flush()
 		errOut.flush()
 		log.Close()
 		close(p.done)
 		if !s.ending.Load() {
-			s.fail(fmt.Errorf("%s ended: %s: %s", name, p.cmd.ProcessState, p.lastWords()))
+			s.fail(p.ended())
 		}
 	})
 	return p, nil
@@ -146,8 +145,8 @@ func (p *process) took(b []byte) {
 	p.more = make(chan struct{})
 }
 
-// errEnded is returned by await when the process ended first.
-var errEnded = errors.New("the process ended")
+// errNone is the error of last when there is no such line.
+var errNone = errors.New("no such line")
 
 // await returns the first line printed after a moment that ok accepts.
 func (p *process) await(ctx context.Context, after time.Time, ok func(line) bool) (line, error) {
@@ -172,11 +171,16 @@ func (p *process) await(ctx context.Context, after time.Time, ok func(line) bool
 			if l, err := p.last(after, ok); err == nil {
 				return l, nil
 			}
-			return line{}, fmt.Errorf("%s: %w: %v", p.name, errEnded, p.err)
+			return line{}, p.ended()
 		case <-ctx.Done():
 			return line{}, fmt.Errorf("%s: %w", p.name, context.Cause(ctx))
 		}
 	}
+}
+
+// ended is the error of a process whose end nobody asked for. It is called after done.
+func (p *process) ended() error {
+	return fmt.Errorf("%s ended: %s: %s", p.name, p.cmd.ProcessState, p.lastWords())
 }
 
 // lastWords is the newest line that the process printed.
@@ -207,7 +211,7 @@ func (p *process) last(after time.Time, ok func(line) bool) (line, error) {
 			return l, nil
 		}
 	}
-	return line{}, errEnded
+	return line{}, errNone
 }
 
 // stop asks the process to end, kills it after a grace period, and waits for it.
