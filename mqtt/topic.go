@@ -86,8 +86,11 @@ func subset(f, a string) bool {
 	if f[0] == '$' && (a[0] == '+' || a[0] == '#') {
 		return false // a wildcard in front does not reach the broker's own topics
 	}
-	if f == "#" && a == "+/#" {
-		return true // a topic has at least one level
+	switch f { // no topic is empty: what stands before the last level is one that has more
+	case "#":
+		f = "+/#"
+	case "/#":
+		f = "/+/#"
 	}
 	for {
 		fl, fRest, fMore := strings.Cut(f, "/")
