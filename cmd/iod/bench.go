@@ -21,8 +21,9 @@ func (a *app) benchCommand() *cobra.Command {
 
   iod bench market --database market.db --listings 1000000
   iod bench search --database market.db
+  iod bench map --database market.db
   iod bench feed
-`, a.benchMarket(), a.benchServe(), a.benchSearch(), a.benchFeed())
+`, a.benchMarket(), a.benchServe(), a.benchSearch(), a.benchMap(), a.benchFeed())
 }
 
 // benchFlags are the flags that all of bench have.

@@ -11,23 +11,28 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"iod/api"
-	"iod/document"
-	"iod/index"
-	"iod/index/market"
 )
 
-// load searches an API over several connections.
+// enquiry is what is asked of an API.
+type enquiry struct {
+	class  string
+	path   string
+	values url.Values
+}
+
+// enquiries is an endless sequence of them. It is told the answer to the question before.
+type enquiries func(answer []byte) enquiry
+
+// load asks an API over several connections.
 type load struct {
 	base        string
-	market      *market.Market
 	concurrency int
+	sequence    func(seed uint64) enquiries
+	item        []byte // stands in an answer once for each of what is found
 	http        *http.Client
 }
 
@@ -37,13 +42,7 @@ func (l *load) close() {
 	}
 }
 
-// nextPage is the class of searches for the page after one that was found, which is what one of nextEvery does.
-const (
-	nextPage  = "next page"
-	nextEvery = 10
-)
-
-// outcome is what searches came to.
+// outcome is what the questions came to.
 type outcome struct {
 	took    time.Duration
 	samples []sample
@@ -57,7 +56,7 @@ type sample struct {
 	ok    bool
 }
 
-// run searches for a while. Each connection has a sequence of searches of its own, by seed.
+// run asks for a while. Each connection has a sequence of questions of its own, by seed.
 func (l *load) run(ctx context.Context, d time.Duration, seed uint64, pid int) (*outcome, error) {
 	if l.http == nil {
 		l.http = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: l.concurrency, DisableCompression: true}}
@@ -69,7 +68,7 @@ func (l *load) run(ctx context.Context, d time.Duration, seed uint64, pid int) (
 	group, _ := errgroup.WithContext(timed)
 	for i := range l.concurrency {
 		group.Go(func() (err error) {
-			parts[i], err = l.searches(timed, l.market.Searches(seed+uint64(i)))
+			parts[i], err = l.ask(timed, l.sequence(seed+uint64(i)))
 			return err
 		})
 	}
@@ -84,17 +83,10 @@ func (l *load) run(ctx context.Context, d time.Duration, seed uint64, pid int) (
 	return &outcome{time.Since(began), slices.Concat(parts...), server}, ctx.Err()
 }
 
-func (l *load) searches(ctx context.Context, searches *market.Searches) (samples []sample, err error) {
+func (l *load) ask(ctx context.Context, next enquiries) (samples []sample, err error) {
 	var body bytes.Buffer
-	var last api.Query
-	next := ""
-	for n := 0; ctx.Err() == nil; n++ {
-		s := searches.Next()
-		class, q := s.Class, asked(s.Query)
-		if n%nextEvery == nextEvery-1 && next != "" {
-			class, q = nextPage, last
-			q.After = next
-		}
+	for ctx.Err() == nil {
+		q := next(body.Bytes())
 		began := time.Now()
 		status, err := l.get(ctx, q, &body)
 		if ctx.Err() != nil {
@@ -103,20 +95,19 @@ func (l *load) searches(ctx context.Context, searches *market.Searches) (samples
 		if err != nil {
 			return nil, err
 		}
-		samples = append(samples, sample{class, time.Since(began), bytes.Count(body.Bytes(), []byte(`{"did":`)), status == http.StatusOK})
-		last, next = q, markIn(body.Bytes())
+		samples = append(samples, sample{q.class, time.Since(began), bytes.Count(body.Bytes(), l.item), status == http.StatusOK})
 	}
 	return samples, nil
 }
 
-// get asks for a page of a search.
-func (l *load) get(ctx context.Context, q api.Query, body *bytes.Buffer) (status int, err error) {
+// get asks one question.
+func (l *load) get(ctx context.Context, q enquiry, body *bytes.Buffer) (status int, err error) {
 	u, err := url.Parse(l.base)
 	if err != nil {
 		return 0, err
 	}
-	u = u.JoinPath("/api/v1/devices")
-	u.RawQuery = q.Values().Encode()
+	u = u.JoinPath(q.path)
+	u.RawQuery = q.values.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return 0, err
@@ -134,46 +125,6 @@ func (l *load) get(ctx context.Context, q api.Query, body *bytes.Buffer) (status
 		return 0, hint(fmt.Errorf("%s is answered by %s: %s", u, res.Status, strings.TrimSpace(body.String())), "is this the API of an index, and without a limit (--rate 0)?")
 	}
 	return res.StatusCode, nil
-}
-
-// markIn is the place of the next page in an answer; empty: there is none.
-func markIn(body []byte) string {
-	const begin = `],"next":"`
-	i := bytes.LastIndex(body, []byte(begin))
-	if i < 0 {
-		return ""
-	}
-	mark, _, _ := bytes.Cut(body[i+len(begin):], []byte{'"'})
-	return string(mark)
-}
-
-// asked is a search as the API's client asks it.
-func asked(q index.Query) api.Query {
-	float := func(f float64) string { return strconv.FormatFloat(f, 'f', 5, 64) }
-	out := api.Query{Text: q.Text, DataTypes: q.DataTypes, Kinds: q.Kinds, Units: q.Units, Sort: string(q.Order), Limit: q.Limit}
-	if q.MinPrice != nil {
-		out.MinPrice = q.MinPrice.String()
-	}
-	if q.MaxPrice != nil {
-		out.MaxPrice = q.MaxPrice.String()
-	}
-	if q.Owner != nil {
-		out.Owner = q.Owner.String()
-	}
-	if q.State != "" {
-		verified := q.State == document.Verified
-		out.Verified = &verified
-	}
-	if !q.Since.IsZero() {
-		out.Since = q.Since.Format(time.RFC3339)
-	}
-	if b := q.Box; b != nil {
-		out.Box = strings.Join([]string{float(b.West), float(b.South), float(b.East), float(b.North)}, ",")
-	}
-	if n := q.Near; n != nil {
-		out.Near, out.Within = float(n.Lat)+","+float(n.Lon), n.Km
-	}
-	return out
 }
 
 // classes are the figures of each class, in the order of their names.

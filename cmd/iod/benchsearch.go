@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -18,6 +20,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"iod/api"
+	"iod/document"
+	"iod/index"
 	"iod/index/market"
 )
 
@@ -42,15 +46,14 @@ memory that needed.`,
 		Example: "  iod bench search --database market.db --duration 30s\n  iod bench search --api http://127.0.0.1:8080 --pid $(pidof iod) -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			switch {
-			case (s.api == "") == (s.database == ""):
-				return usage(errors.New("name one of --api and --database"))
-			case s.concurrency < 1 || s.concurrency > 1000 || s.duration <= 0 || s.warm < 0:
-				return usage(errors.New("--concurrency must be 1 to 1000, --duration above 0 and --warm not below"))
-			}
-			return a.searchMarket(c.Context(), s)
+			return a.loadMarket(c.Context(), s, []byte(`{"did":`), searchesOf)
 		},
 	}
+	s.flags(c)
+	return c
+}
+
+func (s *searching) flags(c *cobra.Command) {
 	s.add(c, "")
 	f := c.Flags()
 	f.StringVar(&s.api, "api", "", "URL of an index's API")
@@ -58,10 +61,23 @@ memory that needed.`,
 	f.IntVar(&s.concurrency, "concurrency", 8, "searches at once")
 	f.DurationVar(&s.duration, "duration", 20*time.Second, "how long to search")
 	f.DurationVar(&s.warm, "warm", 3*time.Second, "how long to search before that, without counting")
-	return c
 }
 
-func (a *app) searchMarket(ctx context.Context, s searching) (err error) {
+func (s *searching) check() error {
+	switch {
+	case (s.api == "") == (s.database == ""):
+		return usage(errors.New("name one of --api and --database"))
+	case s.concurrency < 1 || s.concurrency > 1000 || s.duration <= 0 || s.warm < 0:
+		return usage(errors.New("--concurrency must be 1 to 1000, --duration above 0 and --warm not below"))
+	}
+	return nil
+}
+
+// loadMarket asks the questions of a sequence and tells what came of it; item stands in an answer once for each of what is found.
+func (a *app) loadMarket(ctx context.Context, s searching, item []byte, sequence func(*market.Searches) enquiries) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	if s.database != "" {
 		end, err := s.start(ctx)
 		if err != nil {
@@ -80,7 +96,7 @@ func (a *app) searchMarket(ctx context.Context, s searching) (err error) {
 	if st.Genesis != m.Genesis().String() {
 		return hint(usage(fmt.Errorf("the index does not hold the market with seed %d", s.seed)), "fill one with: iod bench market")
 	}
-	l := &load{base: s.api, market: m, concurrency: s.concurrency}
+	l := &load{base: s.api, concurrency: s.concurrency, item: item, sequence: func(seed uint64) enquiries { return sequence(m.Searches(seed)) }}
 	defer l.close()
 	if _, err := l.run(ctx, s.warm, 1000, s.pid); err != nil {
 		return err
@@ -90,6 +106,68 @@ func (a *app) searchMarket(ctx context.Context, s searching) (err error) {
 		return err
 	}
 	return a.tellSearches(r)
+}
+
+// nextPage is the class of searches for the page after one that was found, which is what one of nextEvery does.
+const (
+	nextPage  = "next page"
+	nextEvery = 10
+)
+
+func searchesOf(searches *market.Searches) enquiries {
+	var last api.Query
+	n := 0
+	return func(answer []byte) enquiry {
+		s := searches.Next()
+		class, q := s.Class, asked(s.Query)
+		if mark := markIn(answer); n%nextEvery == nextEvery-1 && mark != "" {
+			class, q = nextPage, last
+			q.After = mark
+		}
+		last = q
+		n++
+		return enquiry{class, "/api/v1/devices", q.Values()}
+	}
+}
+
+// markIn is the place of the next page in an answer; empty: there is none.
+func markIn(body []byte) string {
+	const begin = `],"next":"`
+	i := bytes.LastIndex(body, []byte(begin))
+	if i < 0 {
+		return ""
+	}
+	mark, _, _ := bytes.Cut(body[i+len(begin):], []byte{'"'})
+	return string(mark)
+}
+
+// asked is a search as the API's client asks it.
+func asked(q index.Query) api.Query {
+	float := func(f float64) string { return strconv.FormatFloat(f, 'f', 5, 64) }
+	out := api.Query{Text: q.Text, DataTypes: q.DataTypes, Kinds: q.Kinds, Units: q.Units, Sort: string(q.Order), Limit: q.Limit}
+	if q.MinPrice != nil {
+		out.MinPrice = q.MinPrice.String()
+	}
+	if q.MaxPrice != nil {
+		out.MaxPrice = q.MaxPrice.String()
+	}
+	if q.Owner != nil {
+		out.Owner = q.Owner.String()
+	}
+	if q.State != "" {
+		verified := q.State == document.Verified
+		out.Verified = &verified
+	}
+	if !q.Since.IsZero() {
+		out.Since = q.Since.Format(time.RFC3339)
+	}
+	if b := q.Box; b != nil {
+		out.Box = strings.Join([]string{float(b.West), float(b.South), float(b.East), float(b.North)}, ",")
+	}
+	if n := q.Near; n != nil {
+		out.Near, out.Within = float(n.Lat)+","+float(n.Lon), n.Km
+	}
+	return out
 }
 
 // start starts a server of the database in another process, which end ends.
@@ -168,7 +246,7 @@ func (a *app) tellSearches(r *outcome) error {
 		return err
 	}
 	last := lines[len(lines)-1]
-	text := fmt.Sprintf("%.0f searches a second", last.Rate)
+	text := fmt.Sprintf("%.0f answers a second", last.Rate)
 	if last.Memory > 0 {
 		text += fmt.Sprintf("; the server needed %.0f MiB, and %.2f ms of a processor for each", last.Memory, last.CPU)
 	}

@@ -109,3 +109,24 @@ func TestPlausible(t *testing.T) {
 		t.Error("nobody says a name in the place of coordinates")
 	}
 }
+
+func TestViews(t *testing.T) {
+	m := newMarket(t, 7, 500)
+	one, other := m.Searches(3), m.Searches(3)
+	zooms, classes := map[int]bool{}, map[string]bool{}
+	for range 5000 {
+		v := one.View()
+		if again := other.View(); v.Class != again.Class || v.X != again.X || v.Y != again.Y {
+			t.Fatalf("the same seed gave %+v and %+v", v, again)
+		}
+		if n := 1 << v.Z; v.Of == market.OfTile && (v.X < 0 || v.Y < 0 || v.X >= n || v.Y >= n) {
+			t.Fatalf("there is no tile %d/%d/%d", v.Z, v.X, v.Y)
+		}
+		if classes[v.Class] = true; v.Of == market.OfTile {
+			zooms[v.Z] = true
+		}
+	}
+	if len(zooms) != 19 || len(classes) < 26 {
+		t.Errorf("%d zooms and %d classes of views were asked for", len(zooms), len(classes))
+	}
+}
