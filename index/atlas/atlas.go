@@ -19,8 +19,9 @@
 // # How true it is
 //
 // The atlas follows the store's changes (package feed), a fraction of a second behind. An answer is of one moment between two batches of
-// changes. Text is looked up in the store; when it matches more than the atlas is willing to fetch, and while listings are read
-// anew after the store was reset, Exact is false: there are at least so many.
+// changes. The words of listings have numbers, too, but for addresses and what there is no room for: what begins like one of those
+// is looked up in the store. When that matches more than the atlas is willing to fetch, and while listings are read anew after the store was
+// reset, Exact is false: there are at least so many.
 package atlas
 
 import (
@@ -43,10 +44,8 @@ type Options struct {
 	Hub *feed.Hub        // tells of the store's changes, and is run by somebody else; nil: Run runs one
 	Log *slog.Logger     // nil: silent
 	Now func() time.Time // for Facets.Ages; nil: time.Now
-	// MaxMatches is how many listings that match a text are fetched from the store. 0: 50,000.
+	// MaxMatches is how many listings that match a text are fetched from the store, where it must be asked. 0: 50,000.
 	MaxMatches int
-
-	fewSay int // listings with a word that are left to the store
 }
 
 // Atlas counts listings. It may be used by any number of goroutines.
@@ -72,9 +71,6 @@ func New(store index.Reader, o Options) *Atlas {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.fewSay == 0 {
-		o.fewSay = fewSay
 	}
 	if o.MaxMatches == 0 {
 		o.MaxMatches = 50_000
@@ -119,7 +115,6 @@ type scratch struct {
 	plan   plan
 	exact  bool
 	rows   bitmap
-	ranks  []index.Rank
 	tally  tally
 	grid   grid
 	key    []byte
@@ -129,31 +124,48 @@ type scratch struct {
 
 // open compiles a query and locks the columns against changes; close must follow.
 func (a *Atlas) open(ctx context.Context, q *index.Query) (*scratch, error) {
-	if err := q.Check(); err != nil {
+	s, known, err := a.begin(q)
+	if err != nil || known {
+		return s, err
+	}
+	ranks, all, err := a.store.Matching(ctx, q.Text, a.MaxMatches)
+	if err != nil {
+		a.pool.Put(s)
 		return nil, err
 	}
-	if !a.loaded.Load() {
-		return nil, ErrLoading
-	}
-	s := a.pool.Get().(*scratch)
-	s.exact = true
-	s.ranks = nil
-	if q.Text != "" {
-		ranks, all, err := a.store.Matching(ctx, q.Text, a.MaxMatches)
-		if err != nil {
-			a.pool.Put(s)
-			return nil, err
-		}
-		s.ranks, s.exact = ranks, all
-	}
 	a.mu.RLock()
-	s.exact = s.exact && !a.partial.Load()
-	s.plan.compile(a.columns, q, s.ranks)
+	s.exact = all && !a.partial.Load()
+	s.plan.compile(a.columns, q)
+	s.plan.listed = true
+	s.plan.ranks.fill(ranks)
 	return s, nil
+}
+
+// begin is open for what the columns alone tell. What they don't is not known, and nothing is locked then.
+func (a *Atlas) begin(q *index.Query) (s *scratch, known bool, err error) {
+	if err := q.Check(); err != nil {
+		return nil, false, err
+	}
+	if !a.loaded.Load() {
+		return nil, false, ErrLoading
+	}
+	terms := index.Terms(q.Text)
+	terms = terms[:min(len(terms), index.MaxTerms)]
+	s = a.pool.Get().(*scratch)
+	a.mu.RLock()
+	if q.Text != "" && (len(terms) == 0 || !s.words.set(&a.columns.words, terms)) {
+		a.mu.RUnlock()
+		return s, false, nil
+	}
+	s.exact = !a.partial.Load()
+	s.plan.compile(a.columns, q)
+	if q.Text != "" {
+		s.plan.spoken = &s.words
+	}
+	return s, true, nil
 }
 
 func (a *Atlas) close(s *scratch) {
 	a.mu.RUnlock()
-	s.ranks = nil
 	a.pool.Put(s)
 }

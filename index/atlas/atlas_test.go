@@ -73,7 +73,7 @@ func (w *world) row(accounts int) index.Row {
 	if w.rand.IntN(4) > 0 {
 		r.Owner = new(w.account(4))
 	}
-	for _, word := range []string{"wind", "window", "roof", "rain", "wing", "5gab~", "5gxy~", "55"} {
+	for _, word := range []string{"wind", "window", "roof", "rain", "wing", "5gabcdefghijklmnopq", "5gxyzabcdefghijklmn", "55"} {
 		if r.Live && w.sometimes(3) {
 			r.Words = append(r.Words, word)
 		}
@@ -116,7 +116,7 @@ func (w *world) query() (q index.Query) {
 		q.Since = now.Add(-time.Duration(w.rand.IntN(100)) * time.Hour)
 	}
 	if w.sometimes(4) {
-		q.Text = w.one("a", "b", "c")
+		q.Text = w.text()
 	}
 	if w.sometimes(3) {
 		q.Box = new(w.box())
@@ -137,13 +137,15 @@ func (w *world) box() index.Box {
 	return index.Box{South: min(lat1, lat2), West: lon1, North: max(lat1, lat2), East: lon2}
 }
 
-func (w *world) text() string { return w.one("a", "b", "c", "d") }
+func (w *world) text() string {
+	return w.one("wind", "win", "Roof!", "ra w", "wind window", "w", "5", "55", "5gab", "5gabcdefghijklmnopq rain", "5gz", "nothing", "")
+}
 
 // filled is an atlas beside its model, with small blocks.
 func filled(capacity int) (*model, *Atlas) {
 	m := newModel()
 	a := New(m, Options{Now: func() time.Time { return now }})
-	a.columns.capacity, a.fewSay = capacity, -1
+	a.columns.capacity = capacity
 	if capacity == 64 {
 		a.columns.words.room = 4 // others have no number
 	}
@@ -153,8 +155,7 @@ func filled(capacity int) (*model, *Atlas) {
 
 func (w *world) change(m *model, a *Atlas, accounts int) {
 	r := w.row(accounts)
-	m.put(r, w.text())
-	a.apply([]index.Row{r}, 1)
+	a.apply([]index.Row{m.put(r)}, 1)
 }
 
 // After any changes, every answer is what looking at all listings gives.

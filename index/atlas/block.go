@@ -68,6 +68,7 @@ type block struct {
 	has                          labelSet // of all rows, be they dead
 
 	account []key.AccountID // not in a trail
+	slot    []slot          // in a trail only: where it stands by place
 	rank    []index.Rank
 	owner   []uint64 // columns.ownerKey; not in a trail
 	x, y    []uint32 // easting, southing; there is no y in a trail
@@ -77,10 +78,7 @@ type block struct {
 	price   []priceKey
 	long    []longPrice // of offers whose key does not tell all, in their order
 
-	// In a trail only.
-	words  []byte   // numbers of the vocabulary as by appendWord, row by row
-	said   []uint32 // ends of the words of the row before: 0, and then one for each row
-	spoken *wordSet // of all rows, be they dead
+	spoken spoken // not in a trail
 
 	// Of live rows, but newest, which may be of a dead one.
 	alive  int
@@ -101,7 +99,6 @@ func newBlock(number uint32, from uint64, rows, offers int) *block {
 	b := &block{number: number, from: from, within: nowhere}
 	if from == trailed {
 		b.within = everywhere
-		b.said, b.spoken = append(make([]uint32, 0, rows+1), 0), new(wordSet)
 	}
 	b.room(max(rows, 1), offers)
 	b.ends = append(b.ends, 0)
@@ -115,7 +112,9 @@ func (b *block) room(rows, offers int) {
 	if rows > cap(b.rank) {
 		n := min(rows+rows/16+8, blockRows)
 		b.rank, b.lat, b.ends = grown(b.rank, n), grown(b.lat, n), grown(b.ends, n+1)
-		if b.from != trailed {
+		if b.from == trailed {
+			b.slot = grown(b.slot, n)
+		} else {
 			b.account, b.owner = grown(b.account, n), grown(b.owner, n)
 		}
 		if b.from != unplaced {
@@ -140,6 +139,7 @@ func grown[T any](s []T, n int) []T {
 // row is a listing on its way into a block.
 type row struct {
 	account  *key.AccountID
+	slot     slot
 	rank     index.Rank
 	owner    uint64
 	x, y     uint32
@@ -153,14 +153,13 @@ type row struct {
 func (b *block) begin(r *row) int {
 	i := len(b.rank)
 	b.rank, b.lat, b.ends = append(b.rank, r.rank), append(b.lat, r.lat), append(b.ends, uint16(len(b.label)))
-	if b.from != trailed {
+	if b.from == trailed {
+		b.slot = append(b.slot, r.slot)
+	} else {
 		b.account, b.owner = append(b.account, *r.account), append(b.owner, r.owner)
 	}
 	if b.from != unplaced {
 		b.x = append(b.x, r.x)
-	}
-	if b.from == trailed {
-		b.said = append(b.said, uint32(len(b.words)))
 	}
 	if b.from < unplaced {
 		b.y = append(b.y, r.y)
@@ -181,19 +180,6 @@ func (b *block) begin(r *row) int {
 	b.newest = max(b.newest, r.rank)
 	return i
 }
-
-// say gives the last row words.
-func (b *block) say(words []byte) {
-	if n := len(b.words) + len(words); n > cap(b.words) {
-		b.words = grown(b.words, n+n/16+64)
-	}
-	b.words = append(b.words, words...)
-	b.said[len(b.said)-1] = uint32(len(b.words))
-	eachWord(words, b.spoken.set)
-}
-
-// saying are the words of a row.
-func (b *block) saying(i int) []byte { return b.words[b.said[i]:b.said[i+1]] }
 
 // offer adds an offer to the last row.
 func (b *block) offer(label uint32, k priceKey, p *index.Price) {
@@ -224,8 +210,10 @@ func (b *block) exact(offer int) *index.Price {
 // at reads a row.
 func (b *block) at(i int) row {
 	r := row{rank: b.rank[i], lat: b.lat[i], placed: b.placed.has(i), verified: b.verified.has(i), seen: b.seen.has(i)}
-	if b.from != trailed {
-		r.account, r.owner = &b.account[i], b.owner[i]
+	if b.from == trailed {
+		r.slot = b.slot[i]
+	} else {
+		r.account, r.owner, r.slot = &b.account[i], b.owner[i], slotOf(b.number, i)
 	}
 	if b.from != unplaced {
 		r.x = b.x[i]
@@ -255,8 +243,9 @@ func (b *block) copyFrom(src *block, i int) int {
 		}
 		b.offer(src.label[o], src.price[o], p)
 	}
-	if src.from == trailed {
-		b.say(src.saying(i))
+	if b.from != trailed {
+		var words [64]uint16
+		b.spoken.say(n, src.spoken.saying(i, words[:0]))
 	}
 	return n
 }

@@ -25,7 +25,7 @@ type columns struct {
 
 	capacity int      // rows of a block; less than blockRows in tests
 	rows     []placed // for parting a block
-	codes    []byte   // for words
+	codes    []uint16 // for words
 	marking  bool     // rows put now are seen
 }
 
@@ -113,9 +113,8 @@ func (c *columns) kill(s slot) {
 			c.steps[b.price[o].step()]--
 		}
 	}
-	if t, i, known := c.trail.find(b.rank[s.row()]); known { // it always is
-		c.words.drop(t.saying(i))
-	}
+	c.codes = b.spoken.saying(s.row(), c.codes[:0])
+	c.words.drop(c.codes)
 	c.trail.remove(b.rank[s.row()], c.capacity)
 	b.kill(s.row())
 	c.live--
@@ -145,7 +144,8 @@ func (c *columns) add(r *index.Row) slot {
 		}
 	}
 	c.codes = c.words.take(r.Words, c.codes[:0])
-	c.trail.add(b, i, c.codes, c.capacity)
+	b.spoken.say(i, c.codes)
+	c.trail.add(b, i, c.capacity)
 	c.live++
 	return slotOf(b.number, i)
 }
@@ -214,12 +214,15 @@ func (c *columns) renew(pos int, from uint64, old ...*block) {
 	c.insert(pos, fresh)
 }
 
-// move copies a live row and tells the table.
+// move copies a live row and tells the table and the trail.
 func (c *columns) move(to, from *block, i int) {
 	t, known := c.table.find(&from.account[i], c.accountAt)
 	n := to.copyFrom(from, i)
 	if known { // it always is
 		c.table.slots[t] = slotOf(to.number, n)
+	}
+	if b, k, known := c.trail.find(from.rank[i]); known { // as always
+		b.slot[k] = slotOf(to.number, n)
 	}
 }
 

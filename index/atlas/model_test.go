@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,29 +23,39 @@ type model struct {
 
 	mu      sync.Mutex
 	rows    map[key.AccountID]index.Row
-	texts   map[key.AccountID]string
+	texts   map[key.AccountID][]string // words as documents have them
 	history []index.Entry
 	ids     int64
 }
 
 func newModel() *model {
-	return &model{rows: map[key.AccountID]index.Row{}, texts: map[key.AccountID]string{}}
+	return &model{rows: map[key.AccountID]index.Row{}, texts: map[key.AccountID][]string{}}
 }
 
-// put notes what a listing is, with a line of history.
-func (m *model) put(r index.Row, text string) {
+// put notes what a listing is, with a line of history, and returns it with its words as a store has them.
+func (m *model) put(r index.Row) index.Row {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ids++
-	m.rows[r.Account], m.texts[r.Account] = r, text
+	m.texts[r.Account] = r.Words
+	r.Words = index.Briefs(strings.Join(r.Words, " "))
+	m.rows[r.Account] = r
 	m.history = append(m.history, index.Entry{ID: m.ids, Account: r.Account, Sequence: uint64(r.Rank)})
+	return r
+}
+
+// says reports whether a listing has the words of a text.
+func (m *model) says(a key.AccountID, text string) bool {
+	return !slices.ContainsFunc(index.Terms(text), func(t string) bool {
+		return !slices.ContainsFunc(m.texts[a], func(w string) bool { return strings.HasPrefix(w, t) })
+	})
 }
 
 // reset is what Store.Reset does.
 func (m *model) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.rows, m.texts, m.history, m.ids = map[key.AccountID]index.Row{}, map[key.AccountID]string{}, nil, 0
+	m.rows, m.texts, m.history, m.ids = map[key.AccountID]index.Row{}, map[key.AccountID][]string{}, nil, 0
 }
 
 func (m *model) State(context.Context) (index.State, error) {
@@ -92,7 +103,7 @@ func (m *model) Matching(_ context.Context, text string, most int) (ranks []inde
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for a, r := range m.rows {
-		if !r.Live || m.texts[a] != text {
+		if !r.Live || !m.says(a, text) {
 			continue
 		}
 		if len(ranks) == most {
@@ -106,7 +117,7 @@ func (m *model) Matching(_ context.Context, text string, most int) (ranks []inde
 // matching are the live listings that a query finds.
 func (m *model) matching(q index.Query) (found []index.Row) {
 	for a, r := range m.rows {
-		if r.Live && q.Matches(&r) && (q.Text == "" || m.texts[a] == q.Text) {
+		if r.Live && q.Matches(&r) && m.says(a, q.Text) {
 			found = append(found, r)
 		}
 	}

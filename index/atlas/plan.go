@@ -20,11 +20,12 @@ const (
 
 // plan is a query made ready for the columns.
 type plan struct {
-	state document.State
-	since index.Rank
-	owner uint64 // 0: any
-	text  bool
-	ranks rankSet
+	state  document.State
+	since  index.Rank
+	owner  uint64   // 0: any
+	spoken *wording // nil: the words do not matter, or
+	listed bool     // ranks are those that have them
+	ranks  rankSet
 
 	placed bool // what has no place doesn't match
 	boxed  bool
@@ -72,8 +73,8 @@ func (f *frame) has(x uint32, lat int32) bool {
 	return false
 }
 
-// compile reads a query. ranks are those that match its text.
-func (p *plan) compile(c *columns, q *index.Query, ranks []index.Rank) {
+// compile reads a query, but for its text.
+func (p *plan) compile(c *columns, q *index.Query) {
 	*p = plan{met: p.met[:0], box: frame{spans: p.box.spans}, hull: frame{spans: p.hull.spans}, words: p.words, ranks: p.ranks, state: q.State}
 	p.placed = q.Near != nil || q.Box != nil
 	if q.Near != nil && q.Near.Km > 0 {
@@ -85,10 +86,6 @@ func (p *plan) compile(c *columns, q *index.Query, ranks []index.Rank) {
 	}
 	if q.Owner != nil {
 		p.owner = c.ownerKey(q.Owner)
-	}
-	if q.Text != "" {
-		p.text = true
-		p.ranks.fill(ranks)
 	}
 	if q.Box != nil {
 		p.boxed = true
@@ -181,10 +178,10 @@ func (p *plan) places(b *block, m *bitmap) bool {
 	if p.owner != 0 {
 		m.narrow(func(i int) bool { return b.owner[i] == p.owner })
 	}
-	if p.text {
+	if p.listed {
 		m.narrow(func(i int) bool { return p.ranks.has(b.rank[i]) })
 	}
-	return !m.empty()
+	return !m.empty() && (p.spoken == nil || p.spoken.narrow(b, m))
 }
 
 // toCircle says how a block lies to the circle.

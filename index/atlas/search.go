@@ -21,7 +21,6 @@ type finder struct {
 	mark    hit
 	marked  bool
 	hits    []hit // the best so far, in order
-	text    *wording
 	rows    bitmap
 	places  []nearby
 }
@@ -44,30 +43,28 @@ type nearby struct {
 // find is the step of a search that databases are slow at: which listings the answer begins with, at most so many. change is the newest line
 // of history that it takes into account. It is not ok when the atlas has not read the listings, or cannot tell, or no faster than a database.
 func (a *Atlas) find(ctx context.Context, q index.Query, need int) (hits []index.Hit, change int64, ok bool) {
-	terms := index.Terms(q.Text)
-	if q.Owner != nil || q.Text != "" && len(terms) == 0 {
+	if q.Owner != nil || dear(&q) {
 		return nil, 0, false
 	}
-	q.Text = ""
-	s, err := a.open(ctx, &q)
+	s, known, err := a.begin(&q)
 	if err != nil {
 		return nil, 0, false
 	}
+	if !known {
+		a.pool.Put(s)
+		return nil, 0, false
+	}
 	defer a.close(s)
-	s.words.clear()
-	if !s.exact || a.change == 0 || !a.quick(s, &q, terms[:min(len(terms), index.MaxTerms)]) {
+	if !s.exact || a.change == 0 {
 		return nil, 0, false
 	}
 	f := &s.finder
-	*f = finder{plan: &s.plan, columns: a.columns, order: q.Order, near: q.Near, need: need, hits: f.hits[:0], places: f.places[:0], text: &s.words}
+	*f = finder{plan: &s.plan, columns: a.columns, order: q.Order, near: q.Near, need: need, hits: f.hits[:0], places: f.places[:0]}
 	f.after(q.After)
-	switch {
-	case q.Order == index.Nearest:
+	if q.Order == index.Nearest {
 		f.nearest()
-	case !f.placed:
-		f.walk(a.columns.live)
-	default:
-		f.place()
+	} else {
+		f.search()
 	}
 	hits = make([]index.Hit, len(f.hits))
 	for i := range f.hits {
@@ -76,18 +73,9 @@ func (a *Atlas) find(ctx context.Context, q index.Query, need int) (hits []index
 	return hits, a.change, true
 }
 
-// fewSay is how many listings with a word are found at once by a database's index of words.
-const fewSay = 100
-
-// quick says whether the columns know which listings have the terms, and are quicker at the search than a database is by an index: of rare words, or
-// of prices without any words.
-func (a *Atlas) quick(s *scratch, q *index.Query, terms []string) bool {
-	dear := (q.Order == index.Cheapest || q.Order == index.Dearest) && q.Box == nil && q.Near == nil
-	if len(terms) == 0 {
-		return !dear
-	}
-	rarest, known := s.words.set(&a.columns.words, terms)
-	return known && rarest >= a.fewSay
+// dear says whether a database's index of prices is quicker at a search.
+func dear(q *index.Query) bool {
+	return (q.Order == index.Cheapest || q.Order == index.Dearest) && q.Box == nil && q.Near == nil && q.Text == ""
 }
 
 func (h *hit) told(o index.Order) index.Hit {
@@ -188,7 +176,7 @@ func (f *finder) newest(b *block) {
 			bit := 63 - bits.LeadingZeros64(word)
 			word &^= 1 << bit
 			i := w<<6 + bit
-			if h := (hit{rank: b.rank[i]}); f.stands(h) && f.says(b, i) {
+			if h := (hit{rank: b.rank[i]}); f.stands(h) && (b.from != trailed || f.says(b, i)) {
 				h.offer, h.km = f.first(b, i), f.distance(b, i)
 				f.take(h)
 			}
@@ -223,9 +211,6 @@ func (f *finder) distance(b *block, i int) float64 {
 
 // priced keeps the rows of a block by price.
 func (f *finder) priced(b *block) {
-	if f.full() && !f.offers {
-		f.rival(b)
-	}
 	for w, word := range f.rows {
 		for ; word != 0; word &= word - 1 {
 			i := w<<6 + bits.TrailingZeros64(word)
@@ -237,7 +222,7 @@ func (f *finder) priced(b *block) {
 				from, _ := b.offers(i)
 				h.exact = *b.exact(from + h.offer)
 			}
-			if f.stands(h) && f.says(b, i) {
+			if f.stands(h) {
 				h.km = f.distance(b, i)
 				f.take(h)
 			}
@@ -299,6 +284,12 @@ func (f *finder) best(b *block, i int) hit {
 
 // keep keeps the rows that were found in a block.
 func (f *finder) keep(b *block) {
+	if (f.order == index.Cheapest || f.order == index.Dearest) && f.full() && !f.offers {
+		f.rival(b)
+	}
+	if f.spoken != nil && b.from != trailed && !f.spoken.narrow(b, &f.rows) {
+		return
+	}
 	switch f.order {
 	case index.Newest:
 		f.newest(b)
@@ -314,7 +305,7 @@ func (f *finder) nearer(b *block) {
 	for w, word := range f.rows {
 		for ; word != 0; word &= word - 1 {
 			i := w<<6 + bits.TrailingZeros64(word)
-			if h := (hit{rank: b.rank[i], km: f.distance(b, i)}); f.stands(h) && f.says(b, i) {
+			if h := (hit{rank: b.rank[i], km: f.distance(b, i)}); f.stands(h) {
 				h.offer = f.first(b, i)
 				f.take(h)
 			}
@@ -339,7 +330,7 @@ func (f *finder) walk(most int) bool {
 			return false
 		}
 		most -= b.alive
-		if !f.text.maybe(b) || !f.matching(b, &f.rows) {
+		if !f.matching(b, &f.rows) {
 			continue
 		}
 		if f.keep(b); f.order == index.Newest && f.full() {
@@ -349,8 +340,12 @@ func (f *finder) walk(most int) bool {
 	return true
 }
 
-// place looks at what lies in a place: at all of that, or, newest first, whether what is newest does.
-func (f *finder) place() {
+// search looks at all that may match, or, newest first, whether what is newest does.
+func (f *finder) search() {
+	if f.order == index.Newest && !f.placed && f.spoken == nil {
+		f.walk(f.columns.live)
+		return
+	}
 	n := 0
 	for _, number := range f.columns.order {
 		if b := f.columns.blocks[number]; f.touches(b) {
@@ -359,7 +354,7 @@ func (f *finder) place() {
 		}
 	}
 	if f.order == index.Newest {
-		if f.walk(n) {
+		if f.walk(f.patience(n)) {
 			return
 		}
 		f.hits = f.hits[:0]
@@ -375,21 +370,32 @@ func (f *finder) place() {
 	}
 }
 
-// says says whether row i of a block has the words, which are kept in the trail. It costs the most of all, and so comes last.
-func (f *finder) says(b *block, i int) bool {
-	if f.text.all == 0 {
-		return true
+// patience is how many listings of the trail may be come past before looking at the n that lie in blocks by place takes less.
+func (f *finder) patience(n int) int {
+	switch {
+	case f.spoken == nil:
+		return n
+	case f.spoken.rarest < oneByOne*f.need:
+		return 0
 	}
-	known := true
-	if b.from != trailed {
-		b, i, known = f.columns.trail.find(b.rank[i])
-	}
-	return known && f.text.said(b, i)
+	return n / 8
 }
 
-// touches says whether a block by place may have something that matches.
+// oneByOne is how many times as long it takes to look for words in a row as it does in a run, by the row.
+const oneByOne = 50
+
+// says says whether row i of a block of the trail has the words.
+func (f *finder) says(b *block, i int) bool {
+	if f.spoken == nil {
+		return true
+	}
+	s := b.slot[i]
+	return f.spoken.said(f.columns.blocks[s.block()], s.row())
+}
+
+// touches says whether a block may have something that matches.
 func (f *finder) touches(b *block) bool {
-	return b.alive > 0 && b.from < unplaced && b.newest >= f.since && (f.every || b.has.meets(&f.chosen)) &&
+	return b.alive > 0 && (b.from != unplaced || !f.placed) && b.newest >= f.since && (f.spoken == nil || f.spoken.maybe(b)) && (f.every || b.has.meets(&f.chosen)) &&
 		!(f.boxed && f.box.to(&b.within) == outside) && !(f.plan.near != nil && f.hull.to(&b.within) == outside)
 }
 
@@ -406,7 +412,7 @@ func (f *finder) nearest() {
 			return
 		}
 		if b := f.columns.blocks[p.number]; f.matching(b, &f.rows) {
-			f.nearer(b)
+			f.keep(b)
 		}
 	}
 }

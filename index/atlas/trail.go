@@ -8,7 +8,7 @@ import (
 )
 
 // trail is all live listings once more, by rank: what searches go through that want the newest first, which end when they have
-// enough. Its blocks have no accounts and owners, and are copies of what stands by place.
+// enough. Its blocks have no accounts, owners and words, and are copies of what stands by place.
 type trail struct {
 	blocks []*block     // none is empty, unless it is the only one
 	begins []index.Rank // the lowest rank that belongs into each
@@ -34,8 +34,8 @@ func (t *trail) find(r index.Rank) (b *block, i int, known bool) {
 	return b, i, known && b.live.has(i)
 }
 
-// add copies row i of a block by place, and gives it words. Nearly always it is the newest of all.
-func (t *trail) add(src *block, i int, words []byte, capacity int) {
+// add copies row i of a block by place. Nearly always it is the newest of all.
+func (t *trail) add(src *block, i int, capacity int) {
 	pos := t.of(src.rank[i])
 	b := t.blocks[pos]
 	from, to := src.offers(i)
@@ -44,14 +44,12 @@ func (t *trail) add(src *block, i int, words []byte, capacity int) {
 	case last && b.fits(to-from, capacity):
 		b.room(b.rows()+1, len(b.label)+to-from)
 		b.copyFrom(src, i)
-		b.say(words)
 	case last && pos == len(t.blocks)-1:
 		b = newBlock(0, trailed, 1, to-from)
 		b.copyFrom(src, i)
-		b.say(words)
 		t.blocks, t.begins = append(t.blocks, b), append(t.begins, src.rank[i])
 	default:
-		t.weave(pos, pos+1, capacity/4*3, src, i, words)
+		t.weave(pos, pos+1, capacity/4*3, src, i)
 	}
 }
 
@@ -60,9 +58,9 @@ func (b *block) fits(offers, capacity int) bool {
 	return b.rows() < capacity && len(b.label)+offers <= mostOffer
 }
 
-// weave writes the live rows of blocks from one position to before another anew, with a row of a block by place and its words unless src is nil,
-// into blocks of so many rows.
-func (t *trail) weave(from, to, rows int, src *block, i int, words []byte) {
+// weave writes the live rows of blocks from one position to before another anew, with a row of a block by place unless src is nil, into blocks of
+// so many rows.
+func (t *trail) weave(from, to, rows int, src *block, i int) {
 	var fresh []*block
 	begins, placed := []index.Rank{t.begins[from]}, src == nil
 	take := func(b *block, row int) {
@@ -76,9 +74,6 @@ func (t *trail) weave(from, to, rows int, src *block, i int, words []byte) {
 		into := fresh[len(fresh)-1]
 		into.room(into.rows()+1, len(into.label)+end-first)
 		into.copyFrom(b, row)
-		if b == src {
-			into.say(words)
-		}
 	}
 	for _, b := range t.blocks[from:to] {
 		for row := range b.rank {
@@ -126,5 +121,5 @@ func (t *trail) remove(r index.Rank, capacity int) {
 		t.begins[0] = math.MinInt64
 		return
 	}
-	t.weave(from, to, capacity, nil, 0, nil)
+	t.weave(from, to, capacity, nil, 0)
 }

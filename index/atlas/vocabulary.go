@@ -21,37 +21,16 @@ type vocabulary struct {
 
 // The bounds of what is known of words.
 const (
-	mostWords   = 1<<16 - 1
-	mostOfOne   = 3072 // of a listing, in bytes
-	spokenWords = 64   // words of a set of words
+	mostWords = 1<<16 - 1
+	mostOfOne = 512 // words of a listing
 )
 
 func newVocabulary() vocabulary {
 	return vocabulary{code: map[string]uint16{}, heads: map[string]struct{}{}, room: mostWords}
 }
 
-// appendWord writes a number: most in one byte, since the words that most listings have are among the first, else behind a 255.
-func appendWord(b []byte, n uint16) []byte {
-	if n < 255 {
-		return append(b, byte(n))
-	}
-	return append(b, 255, byte(n>>8), byte(n))
-}
-
-// eachWord reads numbers.
-func eachWord(b []byte, f func(uint16)) {
-	for i := 0; i < len(b); i++ {
-		n := uint16(b[i])
-		if n == 255 {
-			n = uint16(b[i+1])<<8 | uint16(b[i+2])
-			i += 2
-		}
-		f(n)
-	}
-}
-
-// take appends the numbers of a listing's words, and counts it.
-func (v *vocabulary) take(words []string, codes []byte) []byte {
+// take appends the numbers of a listing's words, in their order, and counts it.
+func (v *vocabulary) take(words []string, codes []uint16) []uint16 {
 	for _, w := range words {
 		n, known := v.code[w]
 		switch {
@@ -67,8 +46,9 @@ func (v *vocabulary) take(words []string, codes []byte) []byte {
 				continue
 			}
 		}
-		codes = appendWord(codes, n)
+		codes = append(codes, n)
 	}
+	slices.Sort(codes)
 	return codes
 }
 
@@ -103,17 +83,17 @@ func (v *vocabulary) from(text string) int {
 }
 
 // drop counts a listing less that has words.
-func (v *vocabulary) drop(codes []byte) {
-	eachWord(codes, func(n uint16) {
+func (v *vocabulary) drop(codes []uint16) {
+	for _, n := range codes {
 		if v.uses[n]--; v.uses[n] > 0 {
-			return
+			continue
 		}
 		pos := v.from(v.text[n])
 		v.sorted = slices.Delete(v.sorted, pos, pos+1)
 		delete(v.code, v.text[n])
 		v.text[n] = ""
 		v.free = append(v.free, n)
-	})
+	}
 }
 
 // beginning are the words that a term begins; not sure when there may be others.
@@ -127,86 +107,4 @@ func (v *vocabulary) beginning(term string) (codes []uint16, sure bool) {
 		to++
 	}
 	return v.sorted[from:to], true
-}
-
-// wordSet is a set of words, of which some may stand for others, too.
-type wordSet [spokenWords]uint64
-
-func (s *wordSet) set(n uint16) { s[n>>6&(spokenWords-1)] |= 1 << (n & 63) }
-
-func (s *wordSet) meets(o *wordSet) bool {
-	for i, w := range s {
-		if w&o[i] != 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// wording is a text made ready for a trail.
-type wording struct {
-	masks []uint16 // by word: the terms that begin it
-	codes []uint16 // those with a mask
-	all   uint16   // terms; 0: no text
-	sets  []wordSet
-}
-
-// set reads terms, of which there are index.MaxTerms at the most. rarest is about how many listings have the rarest one. It is not ok when the
-// vocabulary does not know.
-func (t *wording) set(v *vocabulary, terms []string) (rarest int, ok bool) {
-	t.clear()
-	if t.masks == nil {
-		t.masks = make([]uint16, 1<<16)
-	}
-	for i, term := range terms {
-		codes, sure := v.beginning(term)
-		if !sure {
-			return 0, false
-		}
-		t.sets = append(t.sets, wordSet{})
-		n := 0
-		for _, c := range codes {
-			t.masks[c] |= 1 << i
-			t.sets[i].set(c)
-			n += int(v.uses[c])
-		}
-		t.codes = append(t.codes, codes...)
-		if i == 0 || n < rarest {
-			rarest = n
-		}
-	}
-	t.all = uint16(1<<len(terms) - 1)
-	return rarest, true
-}
-
-func (t *wording) clear() {
-	for _, c := range t.codes {
-		t.masks[c] = 0
-	}
-	t.codes, t.sets, t.all = t.codes[:0], t.sets[:0], 0
-}
-
-// maybe says whether a block of a trail may have a listing with the words.
-func (t *wording) maybe(b *block) bool {
-	for i := range t.sets {
-		if !b.spoken.meets(&t.sets[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// said says whether row i of a block of a trail has the words.
-func (t *wording) said(b *block, i int) bool {
-	var found uint16
-	words, masks := b.saying(i), t.masks
-	for i := 0; i < len(words); i++ {
-		n := uint16(words[i])
-		if n == 255 {
-			n = uint16(words[i+1])<<8 | uint16(words[i+2])
-			i += 2
-		}
-		found |= masks[n]
-	}
-	return found == t.all
 }
