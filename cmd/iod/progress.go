@@ -16,7 +16,7 @@ import (
 const (
 	// heapOfIndex bounds the memory that the Go runtime of an index holds: what a start reads and drops would else stay resident. The
 	// database's own caches come on top.
-	heapOfIndex = 216 << 20
+	heapOfIndex = 206 << 20
 	// heapBesideServer is the same where a server keeps the database's pages.
 	heapBesideServer = 250 << 20
 	// growthOfHeap is by how much it may grow beyond what is in use before it is collected, in percent: there is more to win from memory

@@ -146,6 +146,9 @@ func filled(capacity int) (*model, *Atlas) {
 	m := newModel()
 	a := New(m, Options{Now: func() time.Time { return now }})
 	a.columns.capacity = capacity
+	if capacity != 1024 {
+		a.columns.oneByOne = 1
+	}
 	if capacity == 64 {
 		a.columns.words.room = 4 // others have no number
 	}

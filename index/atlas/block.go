@@ -71,7 +71,7 @@ type block struct {
 	slot    []slot          // in a trail only: where it stands by place
 	rank    []index.Rank
 	owner   []uint64 // columns.ownerKey; not in a trail
-	x, y    []uint32 // easting, southing; there is no y in a trail
+	x, y    []uint32 // easting, southing; not in a trail, as lat
 	lat     []int32
 	ends    []uint16 // of the offers of the row before: 0, and then one for each row
 	label   []uint32 // by offer
@@ -97,9 +97,6 @@ type longPrice struct {
 // newBlock makes room for so many rows and offers, and a few more.
 func newBlock(number uint32, from uint64, rows, offers int) *block {
 	b := &block{number: number, from: from, within: nowhere}
-	if from == trailed {
-		b.within = everywhere
-	}
 	b.room(max(rows, 1), offers)
 	b.ends = append(b.ends, 0)
 	return b
@@ -111,17 +108,14 @@ func (b *block) rows() int { return len(b.rank) }
 func (b *block) room(rows, offers int) {
 	if rows > cap(b.rank) {
 		n := min(rows+rows/16+8, blockRows)
-		b.rank, b.lat, b.ends = grown(b.rank, n), grown(b.lat, n), grown(b.ends, n+1)
+		b.rank, b.ends = grown(b.rank, n), grown(b.ends, n+1)
 		if b.from == trailed {
 			b.slot = grown(b.slot, n)
 		} else {
 			b.account, b.owner = grown(b.account, n), grown(b.owner, n)
 		}
-		if b.from != unplaced {
-			b.x = grown(b.x, n)
-		}
 		if b.from < unplaced {
-			b.y = grown(b.y, n)
+			b.x, b.y, b.lat = grown(b.x, n), grown(b.y, n), grown(b.lat, n)
 		}
 	}
 	if offers > cap(b.label) {
@@ -152,17 +146,14 @@ type row struct {
 // begin adds a row without its offers and returns its number. There is room.
 func (b *block) begin(r *row) int {
 	i := len(b.rank)
-	b.rank, b.lat, b.ends = append(b.rank, r.rank), append(b.lat, r.lat), append(b.ends, uint16(len(b.label)))
+	b.rank, b.ends = append(b.rank, r.rank), append(b.ends, uint16(len(b.label)))
 	if b.from == trailed {
 		b.slot = append(b.slot, r.slot)
 	} else {
 		b.account, b.owner = append(b.account, *r.account), append(b.owner, r.owner)
 	}
-	if b.from != unplaced {
-		b.x = append(b.x, r.x)
-	}
 	if b.from < unplaced {
-		b.y = append(b.y, r.y)
+		b.x, b.y, b.lat = append(b.x, r.x), append(b.y, r.y), append(b.lat, r.lat)
 		b.within.add(r.x, r.y, r.lat)
 		b.sumX, b.sumLat = b.sumX+uint64(r.x), b.sumLat+int64(r.lat)
 	}
@@ -209,17 +200,14 @@ func (b *block) exact(offer int) *index.Price {
 
 // at reads a row.
 func (b *block) at(i int) row {
-	r := row{rank: b.rank[i], lat: b.lat[i], placed: b.placed.has(i), verified: b.verified.has(i), seen: b.seen.has(i)}
+	r := row{rank: b.rank[i], placed: b.placed.has(i), verified: b.verified.has(i), seen: b.seen.has(i)}
 	if b.from == trailed {
 		r.slot = b.slot[i]
 	} else {
 		r.account, r.owner, r.slot = &b.account[i], b.owner[i], slotOf(b.number, i)
 	}
-	if b.from != unplaced {
-		r.x = b.x[i]
-	}
 	if b.from < unplaced {
-		r.y = b.y[i]
+		r.x, r.y, r.lat = b.x[i], b.y[i], b.lat[i]
 	}
 	return r
 }

@@ -24,13 +24,14 @@ type columns struct {
 	words  vocabulary
 
 	capacity int      // rows of a block; less than blockRows in tests
+	oneByOne int      // how many times as long it takes to look for one row's place or words as it does for each of a block; 1 in tests
 	rows     []placed // for parting a block
 	codes    []uint16 // for words
 	marking  bool     // rows put now are seen
 }
 
 func newColumns() *columns {
-	c := &columns{table: newTable(), labels: newLabels(), trail: newTrail(), words: newVocabulary(), capacity: blockRows}
+	c := &columns{table: newTable(), labels: newLabels(), trail: newTrail(), words: newVocabulary(), capacity: blockRows, oneByOne: 32}
 	c.insert(0, c.make(0, 0, 0))
 	c.insert(1, c.make(unplaced, 0, 0))
 	return c

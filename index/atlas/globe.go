@@ -102,9 +102,6 @@ type extent struct {
 // nowhere is the extent of nothing.
 var nowhere = extent{west: math.MaxUint32, north: math.MaxUint32, low: math.MaxInt32, high: math.MinInt32}
 
-// everywhere is the extent of blocks whose listings may lie anywhere.
-var everywhere = extent{east: math.MaxUint32, south: math.MaxUint32, low: math.MinInt32, high: math.MaxInt32}
-
 func (e *extent) add(x, y uint32, lat int32) {
 	e.west, e.east = min(e.west, x), max(e.east, x)
 	e.north, e.south = min(e.north, y), max(e.south, y)

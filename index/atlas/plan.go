@@ -200,9 +200,12 @@ func (m *bitmap) within(b *block, f *frame) {
 // around leaves the rows in the circle of a plan.
 func (m *bitmap) around(b *block, p *plan) {
 	n := p.near
-	m.narrow(func(i int) bool {
-		return p.hull.has(b.x[i], b.lat[i]) && index.Distance(n.Lat, n.Lon, degrees(b.lat[i]), degrees(longitude(b.x[i]))) <= n.Km
-	})
+	m.narrow(func(i int) bool { return p.hull.has(b.x[i], b.lat[i]) && b.distance(i, n) <= n.Km })
+}
+
+// distance is how far away a row is, in kilometres.
+func (b *block) distance(i int, n *index.Near) float64 {
+	return index.Distance(n.Lat, n.Lon, degrees(b.lat[i]), degrees(longitude(b.x[i])))
 }
 
 // believed leaves the rows of the state asked for.

@@ -176,7 +176,7 @@ func (f *finder) newest(b *block) {
 			bit := 63 - bits.LeadingZeros64(word)
 			word &^= 1 << bit
 			i := w<<6 + bit
-			if h := (hit{rank: b.rank[i]}); f.stands(h) && (b.from != trailed || f.says(b, i)) {
+			if h := (hit{rank: b.rank[i]}); f.stands(h) && (b.from != trailed || f.meets(b, i)) {
 				h.offer, h.km = f.first(b, i), f.distance(b, i)
 				f.take(h)
 			}
@@ -206,7 +206,8 @@ func (f *finder) distance(b *block, i int) float64 {
 	if f.near == nil {
 		return 0
 	}
-	return index.Distance(f.near.Lat, f.near.Lon, degrees(b.lat[i]), degrees(longitude(b.x[i])))
+	b, i = f.byPlace(b, i)
+	return b.distance(i, f.near)
 }
 
 // priced keeps the rows of a block by price.
@@ -372,25 +373,39 @@ func (f *finder) search() {
 
 // patience is how many listings of the trail may be come past before looking at the n that lie in blocks by place takes less.
 func (f *finder) patience(n int) int {
-	switch {
-	case f.spoken == nil:
+	if f.spoken == nil && !f.placed {
 		return n
-	case f.spoken.rarest < oneByOne*f.need:
+	}
+	likely := n
+	if f.spoken != nil {
+		likely = min(n, f.spoken.rarest)
+	}
+	most := n / f.columns.oneByOne
+	if f.columns.oneByOne > 1 && (likely == 0 || f.need*f.columns.live/likely > most) {
 		return 0
 	}
-	return n / 8
+	return most
 }
 
-// oneByOne is how many times as long it takes to look for words in a row as it does in a run, by the row.
-const oneByOne = 50
-
-// says says whether row i of a block of the trail has the words.
-func (f *finder) says(b *block, i int) bool {
-	if f.spoken == nil {
-		return true
+// byPlace is where a row of the trail stands by place.
+func (f *finder) byPlace(b *block, i int) (*block, int) {
+	if b.from != trailed {
+		return b, i
 	}
 	s := b.slot[i]
-	return f.spoken.said(f.columns.blocks[s.block()], s.row())
+	return f.columns.blocks[s.block()], s.row()
+}
+
+// meets says whether a row of the trail, which meets all conditions on what the trail has, meets the others.
+func (f *finder) meets(b *block, i int) bool {
+	if f.spoken == nil && !f.boxed && f.plan.near == nil {
+		return true
+	}
+	b, i = f.byPlace(b, i)
+	if f.boxed && !f.box.has(b.x[i], b.lat[i]) || f.plan.near != nil && !(f.hull.has(b.x[i], b.lat[i]) && b.distance(i, f.plan.near) <= f.plan.near.Km) {
+		return false
+	}
+	return f.spoken == nil || f.spoken.said(b, i)
 }
 
 // touches says whether a block may have something that matches.
@@ -417,17 +432,17 @@ func (f *finder) nearest() {
 	}
 }
 
-// matching finds the live rows of a block that meet all conditions but those of owner and text, and says whether there are any. What costs
-// the most is looked at last.
+// matching finds the live rows of a block that meet all conditions but those of owner and text, and in the trail those of place, and says
+// whether there are any. What costs the most is looked at last.
 func (p *plan) matching(b *block, m *bitmap) bool {
 	if b.alive == 0 || b.newest < p.since || p.placed && b.from == unplaced || !p.every && !b.has.meets(&p.chosen) {
 		return false
 	}
 	box, circle := inside, inside
-	if p.boxed {
+	if p.boxed && b.from != trailed {
 		box = p.box.to(&b.within)
 	}
-	if p.near != nil && box != outside {
+	if p.near != nil && b.from != trailed && box != outside {
 		circle = p.toCircle(b)
 	}
 	if box == outside || circle == outside {

@@ -47,8 +47,8 @@ const readers = 4
 // The memory that connections keep pages in, in KiB. Each page takes twice its size, since it is allocated with a few bytes more than a
 // power of two; the kernel keeps the file anyhow.
 const (
-	writerCache = 16384
-	readerCache = 2048
+	writerCache = 4096
+	readerCache = 1024
 )
 
 // Store is an index in a SQLite file. It is safe for concurrent use.
