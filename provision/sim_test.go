@@ -50,12 +50,12 @@ const (
 //	IOD_SIM_SEED=7 go test -run ThreeDays -v ./provision                        another world
 //	IOD_SIM_SEEDS=100 IOD_SIM_HOURS=72 go test -run ThreeDays -v ./provision    many more
 //
-// With the race detector, which takes six times as long, it is two worlds of half the time, side by side.
+// With the race detector the world is a short one, and TestThreeDaysInTheirTime runs the long ones without it.
 func TestThreeDaysOfFaults(t *testing.T) {
 	percent := debug.SetGCPercent(400)
 	t.Cleanup(func() { debug.SetGCPercent(percent) })
-	hours, seed := number(t, "IOD_SIM_HOURS", 72/simWorlds), number(t, "IOD_SIM_SEED", 1)
-	for i := range simWorlds + number(t, "IOD_SIM_SEEDS", 0) {
+	hours, seed := number(t, "IOD_SIM_HOURS", simHours), number(t, "IOD_SIM_SEED", 1)
+	for i := range 1 + number(t, "IOD_SIM_SEEDS", 0) {
 		t.Run(fmt.Sprint("seed ", seed+i), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { newSim(t, uint64(seed+i)).run(time.Duration(hours) * time.Hour) })

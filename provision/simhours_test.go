@@ -1,0 +1,6 @@
+//go:build !race
+
+package provision_test
+
+// simHours is how long a world lasts.
+const simHours = 72

@@ -1,6 +1,0 @@
-//go:build !race
-
-package provision_test
-
-// simWorlds share the 72 hours.
-const simWorlds = 1
