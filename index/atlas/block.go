@@ -1,7 +1,9 @@
 package atlas
 
 import (
+	"cmp"
 	"math/bits"
+	"slices"
 
 	"iod/document"
 	"iod/index"
@@ -236,6 +238,67 @@ func (b *block) copyFrom(src *block, i int) int {
 		b.spoken.say(n, src.spoken.saying(i, words[:0]))
 	}
 	return n
+}
+
+// insert adds a row of a block by place to one of a trail, before another; there is room.
+func (b *block) insert(at int, src *block, i int) {
+	last := b.copyFrom(src, i)
+	if at == last {
+		return
+	}
+	turn(b.rank[at:], 1)
+	turn(b.slot[at:], 1)
+	for _, m := range []*bitmap{&b.live, &b.verified, &b.seen, &b.placed} {
+		m.turn(at, last)
+	}
+	begin, end := b.ends[at], b.ends[last+1]
+	n := end - b.ends[last]
+	turn(b.label[begin:], int(n))
+	turn(b.price[begin:], int(n))
+	copy(b.ends[at+1:], b.ends[at:last+1])
+	for row := at + 1; row <= last+1; row++ {
+		b.ends[row] += n
+	}
+	own := 0 // prices of the row's own
+	for k := range b.long {
+		switch offer := &b.long[k].offer; {
+		case *offer >= end-n:
+			*offer -= end - n - begin
+			own++
+		case *offer >= begin:
+			*offer += n
+		}
+	}
+	if own > 0 {
+		slices.SortFunc(b.long, func(p, q longPrice) int { return cmp.Compare(p.offer, q.offer) })
+	}
+}
+
+// turn brings the last n to the front.
+func turn[T any](s []T, n int) {
+	slices.Reverse(s)
+	slices.Reverse(s[:n])
+	slices.Reverse(s[n:])
+}
+
+// turn brings a bit down to another, and those from there on up by one.
+func (m *bitmap) turn(to, from int) {
+	last := m.has(from)
+	for w := from >> 6; w >= to>>6; w-- {
+		up := m[w] << 1
+		if w > 0 {
+			up |= m[w-1] >> 63
+		}
+		low, high := max(to+1-w<<6, 0), min(from-w<<6, 63)
+		if low > high {
+			continue
+		}
+		moved := ^uint64(0) << low & (^uint64(0) >> (63 - high))
+		m[w] = m[w]&^moved | up&moved
+	}
+	if m.unset(to); last {
+		m.set(to)
+	}
 }
 
 // kill marks a row dead.

@@ -182,3 +182,40 @@ func TestTrailInAnyOrder(t *testing.T) {
 		m.checkFind(t, a, w.search(), 1+w.rand.IntN(200))
 	}
 }
+
+// TestTrailOfFullBlocks: as TestTrailInAnyOrder, with blocks of more rows than a word has bits.
+func TestTrailOfFullBlocks(t *testing.T) {
+	m, a := filled(1024)
+	w := &world{rand: rand.New(rand.NewPCG(6, 6))}
+	for range 6000 {
+		w.change(m, a, 4000)
+	}
+	checkColumns(t, a.columns)
+	if n := len(a.columns.trail.blocks); n > 12 {
+		t.Errorf("%d listings are in %d blocks of the trail", a.Len(), n)
+	}
+	for range 60 {
+		m.checkFind(t, a, w.search(), 1+w.rand.IntN(200))
+	}
+}
+
+func TestTurn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bits := rapid.SliceOfN(rapid.Bool(), blockRows, blockRows).Draw(t, "bits")
+		to := rapid.IntRange(0, blockRows-1).Draw(t, "to")
+		from := rapid.IntRange(to, blockRows-1).Draw(t, "from")
+		var m bitmap
+		for i, b := range bits {
+			if b {
+				m.set(i)
+			}
+		}
+		m.turn(to, from)
+		want := slices.Concat(bits[:to], bits[from:from+1], bits[to:from], bits[from+1:])
+		for i, b := range want {
+			if m.has(i) != b {
+				t.Fatalf("bit %d is %v", i, m.has(i))
+			}
+		}
+	})
+}

@@ -34,22 +34,24 @@ func (t *trail) find(r index.Rank) (b *block, i int, known bool) {
 	return b, i, known && b.live.has(i)
 }
 
-// add copies row i of a block by place. Nearly always it is the newest of all.
+// add copies row i of a block by place. Nearly always it is the newest of all, unless listings are read in no order.
 func (t *trail) add(src *block, i int, capacity int) {
 	pos := t.of(src.rank[i])
 	b := t.blocks[pos]
 	from, to := src.offers(i)
-	last := b.rows() == 0 || b.rank[b.rows()-1] < src.rank[i]
+	at, dead := slices.BinarySearch(b.rank, src.rank[i]) // which was the same listing's
 	switch {
-	case last && b.fits(to-from, capacity):
+	case !dead && b.fits(to-from, capacity):
 		b.room(b.rows()+1, len(b.label)+to-from)
-		b.copyFrom(src, i)
-	case last && pos == len(t.blocks)-1:
+		b.insert(at, src, i)
+	case at == b.rows() && pos == len(t.blocks)-1:
 		b = newBlock(0, trailed, 1, to-from)
 		b.copyFrom(src, i)
 		t.blocks, t.begins = append(t.blocks, b), append(t.begins, src.rank[i])
+	case b.alive > capacity/4*3:
+		t.weave(pos, pos+1, b.alive/2+1, src, i)
 	default:
-		t.weave(pos, pos+1, capacity/4*3, src, i)
+		t.weave(pos, pos+1, capacity, src, i)
 	}
 }
 
