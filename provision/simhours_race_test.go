@@ -20,7 +20,7 @@ func TestThreeDaysInTheirTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-run", "^TestThreeDaysOfFaults$", ".")
-	c.Env = append(os.Environ(), "IOD_SIM_SEEDS=1")
+	c.Env = append(os.Environ(), "IOD_SIM_SEEDS=1", "IOD_SIM_HOURS=72")
 	out, err := c.CombinedOutput()
 	if err != nil || strings.Count(string(out), "72h0m0s: faults") != 2 {
 		t.Fatalf("%v\n%s", err, out)

@@ -30,17 +30,13 @@ from, and statistics; half of them with filters.`,
 func viewsOf(searches *market.Searches) enquiries {
 	return func([]byte) enquiry {
 		v := searches.View()
-		path := "/api/v1/stats"
+		path := "/api/v1/stats" // which take no filters, and have none
 		switch v.Of {
 		case market.OfTile:
 			path = fmt.Sprintf("/api/v1/tiles/%d/%d/%d", v.Z, v.X, v.Y)
 		case market.OfFacets:
 			path = "/api/v1/facets"
-		case market.OfStatistics:
-			return enquiry{class: v.Class, path: path}
 		}
-		q := asked(v.Query)
-		q.Limit, q.Sort = 0, ""
-		return enquiry{v.Class, path, q.Values()}
+		return enquiry{v.Class, path, asked(v.Query).Values()}
 	}
 }

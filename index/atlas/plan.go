@@ -155,7 +155,7 @@ func (p *plan) rows(b *block, m *bitmap) bool {
 
 // places is rows without state and freshness.
 func (p *plan) places(b *block, m *bitmap) bool {
-	if b.alive == 0 || p.placed && b.from == unplaced {
+	if b.alive == 0 || p.placed && b.from == unplaced || p.spoken != nil && !p.spoken.maybe(b) {
 		return false
 	}
 	*m = b.live
@@ -199,8 +199,12 @@ func (m *bitmap) within(b *block, f *frame) {
 
 // around leaves the rows in the circle of a plan.
 func (m *bitmap) around(b *block, p *plan) {
-	n := p.near
-	m.narrow(func(i int) bool { return p.hull.has(b.x[i], b.lat[i]) && b.distance(i, n) <= n.Km })
+	m.narrow(func(i int) bool { return p.reaches(b, i) })
+}
+
+// reaches says whether a row lies in the circle.
+func (p *plan) reaches(b *block, i int) bool {
+	return p.hull.has(b.x[i], b.lat[i]) && b.distance(i, p.near) <= p.near.Km
 }
 
 // distance is how far away a row is, in kilometres.

@@ -176,7 +176,7 @@ func (f *finder) newest(b *block) {
 			bit := 63 - bits.LeadingZeros64(word)
 			word &^= 1 << bit
 			i := w<<6 + bit
-			if h := (hit{rank: b.rank[i]}); f.stands(h) && (b.from != trailed || f.meets(b, i)) {
+			if h := (hit{rank: b.rank[i]}); f.stands(h) && (b.from != trailed || f.stays(b, i)) {
 				h.offer, h.km = f.first(b, i), f.distance(b, i)
 				f.take(h)
 			}
@@ -283,12 +283,12 @@ func (f *finder) best(b *block, i int) hit {
 	return h
 }
 
-// keep keeps the rows that were found in a block.
+// keep keeps the rows that were found in a block by place.
 func (f *finder) keep(b *block) {
 	if (f.order == index.Cheapest || f.order == index.Dearest) && f.full() && !f.offers {
 		f.rival(b)
 	}
-	if f.spoken != nil && b.from != trailed && !f.spoken.narrow(b, &f.rows) {
+	if f.spoken != nil && !f.spoken.narrow(b, &f.rows) {
 		return
 	}
 	switch f.order {
@@ -319,7 +319,7 @@ func (f *finder) nearer(b *block) {
 func (f *finder) walk(most int) bool {
 	t := &f.columns.trail
 	pos := len(t.blocks) - 1
-	if f.order == index.Newest && f.marked {
+	if f.marked {
 		pos = t.of(f.mark.rank)
 	}
 	for ; pos >= 0; pos-- {
@@ -334,7 +334,7 @@ func (f *finder) walk(most int) bool {
 		if !f.matching(b, &f.rows) {
 			continue
 		}
-		if f.keep(b); f.order == index.Newest && f.full() {
+		if f.newest(b); f.full() {
 			break
 		}
 	}
@@ -343,23 +343,14 @@ func (f *finder) walk(most int) bool {
 
 // search looks at all that may match, or, newest first, whether what is newest does.
 func (f *finder) search() {
-	if f.order == index.Newest && !f.placed && f.spoken == nil {
-		f.walk(f.columns.live)
+	if f.order == index.Newest && !f.placed && f.walk(f.patience(f.columns.live)) {
 		return
 	}
-	n := 0
-	for _, number := range f.columns.order {
-		if b := f.columns.blocks[number]; f.touches(b) {
-			f.places = append(f.places, nearby{number, 0})
-			n += b.alive
-		}
+	n := f.gather()
+	if f.order == index.Newest && f.placed && f.walk(f.patience(n)) {
+		return
 	}
-	if f.order == index.Newest {
-		if f.walk(f.patience(n)) {
-			return
-		}
-		f.hits = f.hits[:0]
-	}
+	f.hits = f.hits[:0]
 	for _, p := range f.places {
 		b := f.columns.blocks[p.number]
 		if f.order == index.Newest && f.full() && b.newest < f.hits[f.need-1].rank {
@@ -369,6 +360,23 @@ func (f *finder) search() {
 			f.keep(b)
 		}
 	}
+}
+
+// gather finds the blocks by place that may have something that matches, and counts the listings in them.
+func (f *finder) gather() (n int) {
+	for _, number := range f.columns.order {
+		b := f.columns.blocks[number]
+		if !f.touches(b) {
+			continue
+		}
+		p := nearby{number: number}
+		if f.order == index.Nearest {
+			p.km = b.within.farther(f.near.Lat, f.near.Lon)
+		}
+		f.places = append(f.places, p)
+		n += b.alive
+	}
+	return n
 }
 
 // patience is how many listings of the trail may be come past before looking at the n that lie in blocks by place takes less.
@@ -396,16 +404,13 @@ func (f *finder) byPlace(b *block, i int) (*block, int) {
 	return f.columns.blocks[s.block()], s.row()
 }
 
-// meets says whether a row of the trail, which meets all conditions on what the trail has, meets the others.
-func (f *finder) meets(b *block, i int) bool {
+// stays says whether a row of the trail, which meets all conditions on what the trail has, meets the others.
+func (f *finder) stays(b *block, i int) bool {
 	if f.spoken == nil && !f.boxed && f.plan.near == nil {
 		return true
 	}
 	b, i = f.byPlace(b, i)
-	if f.boxed && !f.box.has(b.x[i], b.lat[i]) || f.plan.near != nil && !(f.hull.has(b.x[i], b.lat[i]) && b.distance(i, f.plan.near) <= f.plan.near.Km) {
-		return false
-	}
-	return f.spoken == nil || f.spoken.said(b, i)
+	return (!f.boxed || f.box.has(b.x[i], b.lat[i])) && (f.plan.near == nil || f.reaches(b, i)) && (f.spoken == nil || f.spoken.said(b, i))
 }
 
 // touches says whether a block may have something that matches.
@@ -416,11 +421,7 @@ func (f *finder) touches(b *block) bool {
 
 // nearest looks farther and farther.
 func (f *finder) nearest() {
-	for _, number := range f.columns.order {
-		if b := f.columns.blocks[number]; f.touches(b) {
-			f.places = append(f.places, nearby{number, b.within.farther(f.near.Lat, f.near.Lon)})
-		}
-	}
+	f.gather()
 	slices.SortFunc(f.places, func(a, b nearby) int { return cmp.Compare(a.km, b.km) })
 	for _, p := range f.places {
 		if f.full() && p.km > f.hits[f.need-1].km {

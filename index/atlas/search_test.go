@@ -170,32 +170,21 @@ func TestKeysTellPrices(t *testing.T) {
 	}
 }
 
-// What the store reads may come in any order of ranks.
+// What the store reads may come in any order of ranks, into blocks of fewer and of more rows than a word has bits.
 func TestTrailInAnyOrder(t *testing.T) {
-	m, a := filled(16)
-	w := &world{rand: rand.New(rand.NewPCG(5, 5))}
-	for range 3000 {
-		w.change(m, a, 400)
-	}
-	checkColumns(t, a.columns)
-	for range 200 {
-		m.checkFind(t, a, w.search(), 1+w.rand.IntN(200))
-	}
-}
-
-// TestTrailOfFullBlocks: as TestTrailInAnyOrder, with blocks of more rows than a word has bits.
-func TestTrailOfFullBlocks(t *testing.T) {
-	m, a := filled(1024)
-	w := &world{rand: rand.New(rand.NewPCG(6, 6))}
-	for range 6000 {
-		w.change(m, a, 4000)
-	}
-	checkColumns(t, a.columns)
-	if n := len(a.columns.trail.blocks); n > 12 {
-		t.Errorf("%d listings are in %d blocks of the trail", a.Len(), n)
-	}
-	for range 60 {
-		m.checkFind(t, a, w.search(), 1+w.rand.IntN(200))
+	for _, c := range []struct{ capacity, changes, accounts, searches, blocks int }{{16, 3000, 400, 200, 60}, {1024, 6000, 4000, 60, 12}} {
+		m, a := filled(c.capacity)
+		w := &world{rand: rand.New(rand.NewPCG(5, 5))}
+		for range c.changes {
+			w.change(m, a, c.accounts)
+		}
+		checkColumns(t, a.columns)
+		if n := len(a.columns.trail.blocks); n > c.blocks {
+			t.Errorf("%d listings are in %d blocks of the trail", a.Len(), n)
+		}
+		for range c.searches {
+			m.checkFind(t, a, w.search(), 1+w.rand.IntN(200))
+		}
 	}
 }
 

@@ -206,12 +206,8 @@ func (t *wording) maybe(b *block) bool {
 	return true
 }
 
-// narrow leaves the rows that have the words, and says whether there are any.
+// narrow leaves the rows that have the words, and says whether there are any, in a block that may have some.
 func (t *wording) narrow(b *block, m *bitmap) bool {
-	if !t.maybe(b) {
-		*m = bitmap{}
-		return false
-	}
 	for w, rows := range m {
 		if rows != 0 {
 			m[w] = rows & t.among(&b.spoken.runs[w])

@@ -8,13 +8,12 @@ import (
 	"iod/index"
 )
 
-// View is what a page with a map asks for beside a search. Of a map, it is the tile; of the others Query is the filter.
+// View is what a page with a map asks for beside a search.
 type View struct {
-	Class string // what kind of view it is, in a few words
-	Of    Shown
-	Z     int
-	X, Y  int
-	Query index.Query
+	Class   string // what kind of view it is, in a few words
+	Of      Shown
+	Z, X, Y int         // of a tile
+	Query   index.Query // the filters
 }
 
 // Shown is what a view is of.
@@ -36,8 +35,7 @@ func (s *Searches) View() View {
 	case n == 0:
 		v.Of = OfStatistics
 	case n < 4:
-		v.Of, v.Class = OfFacets, "facets"
-		v.Class += s.narrow(&v.Query)
+		v.Of, v.Class = OfFacets, "facets"+s.narrow(&v.Query)
 	default:
 		v.Z = s.r.IntN(deepest + 1)
 		v.X, v.Y = tileAt(v.Z, s.r)
