@@ -57,6 +57,7 @@ var rooms = [][]string{
 	{"link"},
 	{"index/postgres/pgtest"},
 	{"index/pack"},
+	{"spareport"},
 }
 
 // forbidden names arrows that the order alone would allow: the development chain and the client meet on the wire only,

@@ -15,6 +15,7 @@ import (
 
 	"iod/access"
 	"iod/provision"
+	"iod/spareport"
 )
 
 // stream is the one stream of the story's device.
@@ -138,10 +139,11 @@ command = [%q, "demo", "weather", "--listen", %q, "--interval", "250ms"]
 `
 
 func (s *story) publish(ctx context.Context) error {
-	broker, err := freePort()
+	port, err := spareport.Find()
 	if err != nil {
 		return err
 	}
+	broker := net.JoinHostPort("127.0.0.1", port)
 	text := fmt.Sprintf(manifestText, s.rpc, s.owner.address, s.relay, stream, broker, s.o.Self, broker)
 	if err := os.WriteFile(filepath.Join(s.o.Dir, "device.toml"), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
@@ -165,16 +167,6 @@ func (s *story) publish(ctx context.Context) error {
 	}
 	s.say("published", "%s is on the chain, final %s after the device started", s.device.did, ms(l.at.Sub(begin)))
 	return nil
-}
-
-// freePort finds a port of loopback that nobody listens on now.
-func freePort() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }
 
 // ms prints a duration as people read it. What two processes saw of one moment may come here in the wrong order by a

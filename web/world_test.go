@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +22,7 @@ import (
 
 	"iod/devchain"
 	"iod/devchain/devchaintest"
+	"iod/spareport"
 )
 
 // binary is the real iod, made at the first use, with the flags that package e2e uses, so that it is compiled once for both.
@@ -215,12 +215,7 @@ func fetch(ctx context.Context, url string) (string, error) {
 // freePort is a port of loopback that nobody listens on now.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
+	port, err := spareport.Find()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"iod/index/postgres/pgtest"
+	"iod/spareport"
 )
 
 func TestMain(m *testing.M) {
@@ -145,10 +145,9 @@ func port(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: port VAR")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := spareport.Find()
 	ts.Check(err)
-	defer ln.Close()
-	ts.Setenv(args[0], strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+	ts.Setenv(args[0], free)
 }
 
 func mode(ts *testscript.TestScript, neg bool, args []string) {

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"iod/spareport"
 )
 
 // Who may connect over TCP.
@@ -164,7 +166,7 @@ func (s *Server) begin() error {
 	}
 	var err error
 	for range 5 { // another process may take the port before the server does
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = spareport.Find(); err != nil {
 			return err
 		}
 		if err = s.listen(); err == nil {
@@ -172,16 +174,6 @@ func (s *Server) begin() error {
 		}
 	}
 	return err
-}
-
-func freePort() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	return port, err
 }
 
 // listen starts the process and returns when it takes connections.
